@@ -1,0 +1,1 @@
+"""Executable claims about GPT-2 small's positional embeddings and its previous-token heads."""

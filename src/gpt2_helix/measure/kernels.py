@@ -1,0 +1,137 @@
+"""Attention computed from positions alone: no text, no token embedding.
+
+The pattern of a head on ``n`` positions is LayerNorm of the first ``n`` rows of W_pos, the head's
+query and key with their biases, scores over the square root of d_head, and a softmax under the
+causal mask (Vaswani et al. 2017; Radford et al. 2019).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.special import softmax
+
+from gpt2_helix import doctoring
+from gpt2_helix.doctoring import Positions
+from gpt2_helix.subjects.attention import AttentionBlock
+
+Pattern = Float[np.ndarray, "query key"]
+Attention = Callable[[int], AttentionBlock]
+
+
+class Head(NamedTuple):
+    """An attention head, written L0H3 for layer 0, head 3."""
+
+    layer: int
+    head: int
+
+    def __str__(self) -> str:
+        return f"L{self.layer}H{self.head}"
+
+
+LOCAL_HEADS = (Head(0, 3), Head(0, 4), Head(0, 7))
+MAIN_PREVIOUS_TOKEN_HEADS = (Head(2, 2), Head(3, 3), Head(4, 11))
+
+GROUP_SIZES = (1, 5, 10, 20, 50, 100)
+DISTANCES = 12
+N_POSITIONS, QUERIES = 512, slice(100, 500)
+"""Queries near the start have little to look back on, and the last ones no future to look at."""
+N_POSITIONS_PREVIOUS, QUERIES_PREVIOUS = 300, slice(21, 300)
+
+
+@dataclass(frozen=True)
+class LocalHeads:
+    """Layer-0 attention against distance, by head and by group size of the doctoring.
+
+    Attributes
+    ----------
+    kernel
+        Head, then group size, to the mean attention at distances 0 .. 11 behind the query.
+    look_back
+        Head, then group size, to the mean distance behind the query, in tokens.
+    kernel_without_mask
+        Head to the mean attention at offsets -11 .. 11 from the query with the causal mask off.
+    offset_without_mask
+        Head to the mean offset with the mask off, in tokens; positive is the future.
+    """
+
+    kernel: dict[str, dict[int, list[float]]]
+    look_back: dict[str, dict[int, float]]
+    kernel_without_mask: dict[str, list[float]]
+    offset_without_mask: dict[str, float]
+
+
+@dataclass(frozen=True)
+class MainHeads:
+    """Mean attention to the previous position of heads fed W_pos alone, by head."""
+
+    previous_position: dict[str, float]
+
+
+def local_heads(W_pos: Positions, attention: Attention) -> LocalHeads:
+    """Measure where L0H3, L0H4 and L0H7 look when all they are fed is W_pos."""
+    doctored = {k: doctoring.average_in_groups(W_pos, k) for k in GROUP_SIZES}
+    behind = range(0, -DISTANCES, -1)
+    kernel: dict[str, dict[int, list[float]]] = {}
+    look_back: dict[str, dict[int, float]] = {}
+    bare_kernel: dict[str, list[float]] = {}
+    bare_offset: dict[str, float] = {}
+    for head in LOCAL_HEADS:
+        block = attention(head.layer)
+        patterns = {k: pattern(W, block, head.head, N_POSITIONS) for k, W in doctored.items()}
+        kernel[str(head)] = {k: _at_offsets(p, QUERIES, behind) for k, p in patterns.items()}
+        look_back[str(head)] = {k: -_mean_offset(p, QUERIES) for k, p in patterns.items()}
+        bare = pattern(W_pos, block, head.head, N_POSITIONS, causal=False)
+        bare_kernel[str(head)] = _at_offsets(bare, QUERIES, range(1 - DISTANCES, DISTANCES))
+        bare_offset[str(head)] = _mean_offset(bare, QUERIES)
+    return LocalHeads(kernel, look_back, bare_kernel, bare_offset)
+
+
+def main_heads(W_pos: Positions, attention: Attention) -> MainHeads:
+    """Measure how much L2H2, L3H3 and L4H11 look at the previous position given W_pos alone."""
+    previous = {}
+    for head in MAIN_PREVIOUS_TOKEN_HEADS:
+        seen = pattern(W_pos, attention(head.layer), head.head, N_POSITIONS_PREVIOUS)
+        previous[str(head)] = _at_offsets(seen, QUERIES_PREVIOUS, [-1])[0]
+    return MainHeads(previous)
+
+
+def pattern(
+    W_pos: Positions, block: AttentionBlock, head: int, n_positions: int, *, causal: bool = True
+) -> Pattern:
+    """Attention pattern of one head on the first ``n_positions`` rows of W_pos.
+
+    Returns
+    -------
+    Rows sum to 1; entry (i, j) is the attention that position i pays to position j.
+
+    Raises
+    ------
+    ValueError
+        If W_pos has fewer rows than ``n_positions``.
+    """
+    if len(W_pos) < n_positions:
+        raise ValueError(f"W_pos: expected at least {n_positions} positions, found {len(W_pos)}")
+    query, key = block.query_key(W_pos[:n_positions], head)
+    scores = query @ key.T / np.sqrt(query.shape[1])
+    if causal:
+        scores = np.where(_future(n_positions), -np.inf, scores)
+    weights: Pattern = softmax(scores, axis=1)
+    return weights
+
+
+def _future(n: int) -> Bool[np.ndarray, "query key"]:
+    return np.triu(np.ones((n, n), dtype=bool), 1)
+
+
+def _at_offsets(seen: Pattern, queries: slice, offsets: list[int] | range) -> list[float]:
+    rows = np.arange(len(seen))[queries]
+    return [float(seen[rows, rows + offset].mean()) for offset in offsets]
+
+
+def _mean_offset(seen: Pattern, queries: slice) -> float:
+    rows = np.arange(len(seen))
+    offset = (seen * (rows[None, :] - rows[:, None])).sum(axis=1)
+    return float(offset[queries].mean())

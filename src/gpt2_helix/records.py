@@ -1,0 +1,167 @@
+"""Measurements kept in ``data/``: one JSON file for each family, by subject.
+
+A file holds what one module of ``gpt2_helix.measure`` measured: on the subject, and on the
+broken copies of it that must refute the claims. Numbers carry six significant digits, so that
+another machine writes the same bytes; the date is the day on which they became what they are.
+"""
+
+import datetime
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from gpt2_helix.subjects.errors import MissingTensorError, SubjectError
+
+Result = TypeVar("Result")
+Measurement = Callable[..., Any]
+
+SCHEMA = 1
+DIGITS = 6
+
+
+def family(measurement: Measurement) -> str:
+    """Name of the module that a measurement stands in: that of its record."""
+    return measurement.__module__.rpartition(".")[2]
+
+
+def write(
+    folder: Path,
+    name: str,
+    weights: Mapping[str, str],
+    measured: Mapping[Measurement, Any],
+    of_controls: Mapping[str, Mapping[Measurement, Any]],
+) -> Path:
+    """Write one family's results; a file that would only change its date is left as it is.
+
+    Parameters
+    ----------
+    folder
+        The subject's folder, made if need be.
+    name
+        The family.
+    weights
+        sha256 of what was measured, by file or tensor.
+    measured, of_controls
+        Results by measurement: of the subject, and of each control.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    content = {
+        "schema": SCHEMA,
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "weights": dict(weights),
+        "measured": _plain(measured),
+        "controls": {control: _plain(results) for control, results in of_controls.items()},
+    }
+    if path.exists():
+        before = _load(path)
+        if {**before, "date": None} == {**content, "date": None}:
+            content["date"] = before["date"]
+    write_json(path, content)
+    return path
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, whole or not at all."""
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def read(
+    folder: Path, measurement: Measurement, kind: type[Result], control: str | None = None
+) -> Result:
+    """Read a result back.
+
+    Raises
+    ------
+    MissingTensorError
+        If it was never recorded; names the measurement.
+    SubjectError
+        If the record is not what ``write`` writes.
+    """
+    path = folder / f"{family(measurement)}.json"
+    content = _load(path) if path.exists() else {"measured": {}, "controls": {}}
+    results = content["measured"] if control is None else content["controls"].get(control, {})
+    try:
+        found = results[measurement.__name__]
+    except KeyError:
+        what = f"{family(measurement)}.{measurement.__name__}"
+        raise MissingTensorError([what], f"the record {folder}") from None
+    try:
+        return TypeAdapter(kind).validate_python(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SubjectError(
+            f"{path}: expected {measurement.__name__}.{where} as written, found {first['msg']}"
+        ) from None
+
+
+def date(folder: Path) -> str:
+    """Day on which a subject's records became what they are: the latest of its families."""
+    return max(str(_load(path)["date"]) for path in folder.glob("*.json"))
+
+
+def weights(folder: Path) -> dict[str, str]:
+    """sha256 of what was measured, by file or tensor; all families must agree on it.
+
+    Raises
+    ------
+    SubjectError
+        If there is no record, or its files speak of different weights.
+    """
+    found: dict[str, str] = {}
+    paths = sorted(folder.glob("*.json"))
+    for path in paths:
+        for name, sha256 in _load(path)["weights"].items():
+            if found.setdefault(name, sha256) != sha256:
+                raise SubjectError(
+                    f"{path}: expected {name} with sha256 {found[name]} as in {paths[0].name}, "
+                    f"found {sha256}"
+                )
+    if not paths:
+        raise SubjectError(f"{folder}: expected recorded measurements, found none")
+    return found
+
+
+def rounded(value: float, digits: int = DIGITS) -> float:
+    """The number with this many significant digits."""
+    return float(f"{value:.{digits}g}")
+
+
+def _plain(results: Mapping[Measurement, Any]) -> dict[str, Any]:
+    return {
+        measurement.__name__: _rounded_all(
+            TypeAdapter(type(result)).dump_python(result, mode="json")
+        )
+        for measurement, result in results.items()
+    }
+
+
+def _rounded_all(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _rounded_all(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded_all(item) for item in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"expected finite numbers to record, found {value}")
+        return rounded(value)
+    return value
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SubjectError(f"{path}: expected JSON, found something else ({error})") from None
+    fields = {"schema", "date", "weights", "measured", "controls"}
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA or fields - content.keys():
+        raise SubjectError(f"{path}: expected a record of schema {SCHEMA}, found another file")
+    return content

@@ -1,0 +1,46 @@
+"""The part of a GPT-2 block that decides where its heads look."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+
+@dataclass(frozen=True)
+class AttentionBlock:
+    """``ln_1`` and ``c_attn`` of one block.
+
+    Attributes
+    ----------
+    ln_weight, ln_bias
+        LayerNorm before attention, shape (d_model,).
+    weight, bias
+        ``c_attn``: columns are queries, keys and values of all heads, in this order.
+    n_head, epsilon
+        Heads in the block; what LayerNorm adds to the variance.
+    """
+
+    ln_weight: Float[np.ndarray, " d_model"]
+    ln_bias: Float[np.ndarray, " d_model"]
+    weight: Float[np.ndarray, "d_model qkv"]
+    bias: Float[np.ndarray, " qkv"]
+    n_head: int
+    epsilon: float
+
+    def query_key(
+        self, residual: Float[np.ndarray, "position d_model"], head: int
+    ) -> tuple[Float[np.ndarray, "position d_head"], Float[np.ndarray, "position d_head"]]:
+        """Queries and keys of one head, in float64, for a residual stream entering the block."""
+        x = residual.astype(np.float64)
+        x -= x.mean(axis=1, keepdims=True)
+        x /= np.sqrt((x**2).mean(axis=1, keepdims=True) + self.epsilon)
+        x = x * self.ln_weight + self.ln_bias
+        d_model = len(self.ln_weight)
+        d_head = d_model // self.n_head
+        query, key = (
+            x @ self.weight[:, columns] + self.bias[columns]
+            for columns in (
+                slice(start + head * d_head, start + (head + 1) * d_head) for start in (0, d_model)
+            )
+        )
+        return query, key

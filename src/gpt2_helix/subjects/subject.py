@@ -1,0 +1,185 @@
+"""A model under test: one that can be measured now, or one that was measured before."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, get_type_hints
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from gpt2_helix import records
+from gpt2_helix.doctoring import Positions
+from gpt2_helix.subjects.attention import AttentionBlock
+from gpt2_helix.subjects.config import Config
+from gpt2_helix.subjects.errors import MissingTensorError, SubjectError
+from gpt2_helix.subjects.tensors import Array, sha256_of_tensor
+
+Result = TypeVar("Result")
+
+
+class Subject(Protocol):
+    """What a claim is told of a model.
+
+    Attributes
+    ----------
+    name
+        As the user gave it.
+    digests
+        File or tensor name to hexadecimal sha256.
+    recorded_on
+        Day of the measurements when they are read back; None when they are made now.
+    """
+
+    name: str
+    digests: dict[str, str]
+    recorded_on: str | None
+
+    def measure(self, measurement: Callable[..., Result]) -> Result:
+        """Result of a function of ``gpt2_helix.measure`` on this subject; the same every time.
+
+        Raises
+        ------
+        MissingTensorError
+            If the subject does not hold what the measurement needs.
+        """
+
+
+class LiveSubject:
+    """A model whose tensors are at hand, all or some of them.
+
+    Parameters
+    ----------
+    name
+        As the user gave it.
+    config
+        Its sizes.
+    tensors
+        Tensors by their Hugging Face names; the architecture's prefix may stand before them.
+    digests
+        sha256 of the files they come from.
+
+    Raises
+    ------
+    SubjectError
+        If the position matrix has not the shape that the configuration gives, or holds a number
+        that is not finite.
+    """
+
+    def __init__(
+        self, name: str, config: Config, tensors: Mapping[str, Array], digests: dict[str, str]
+    ) -> None:
+        self.name = name
+        self.config = config
+        self.tensors = tensors
+        self.digests = dict(digests)
+        self.recorded_on: str | None = None
+        self.read: dict[str, str] = {}
+        """sha256 of every tensor that was asked for."""
+        self._blocks: dict[int, AttentionBlock] = {}
+        self._measured: dict[Callable[..., Any], Any] = {}
+        name_of_W_pos = config.architecture.W_pos
+        if not self.missing([name_of_W_pos]):
+            _ = self.W_pos
+            self.digests |= self.read
+
+    @cached_property
+    def W_pos(self) -> Positions:  # noqa: N802
+        """Positional embedding matrix, shape (n_positions, d_model)."""
+        shape = (self.config.n_positions, self.config.n_embd)
+        return self.tensor(self.config.architecture.W_pos, shape)
+
+    def attention(self, layer: int) -> AttentionBlock:
+        """``ln_1`` and ``c_attn`` of a block.
+
+        Raises
+        ------
+        MissingTensorError
+            If the block, or a tensor of it, is not there.
+        """
+        if layer in self._blocks:
+            return self._blocks[layer]
+        d = self.config.n_embd
+        shapes = {
+            f"h.{layer}.ln_1.weight": (d,),
+            f"h.{layer}.ln_1.bias": (d,),
+            f"h.{layer}.attn.c_attn.weight": (d, 3 * d),
+            f"h.{layer}.attn.c_attn.bias": (3 * d,),
+        }
+        if missing := self.missing(list(shapes)):
+            raise MissingTensorError(missing, self.name)
+        ln_weight, ln_bias, weight, bias = (self.tensor(n, shape) for n, shape in shapes.items())
+        block = AttentionBlock(
+            ln_weight, ln_bias, weight, bias, self.config.n_head, self.config.layer_norm_epsilon
+        )
+        self._blocks[layer] = block
+        return block
+
+    def missing(self, names: list[str]) -> list[str]:
+        """Which of these tensors the subject does not hold."""
+        return [name for name in names if self._stored_name(name) is None]
+
+    def tensor(self, name: str, shape: tuple[int, ...]) -> Array:
+        """Read a tensor of this shape, all of it finite, or say what is wrong with it."""
+        stored = self._stored_name(name)
+        if stored is None:
+            raise MissingTensorError([name], self.name)
+        tensor = self.tensors[stored]
+        if tensor.shape != shape:
+            raise SubjectError(
+                f"{self.name}: expected {name} of shape {shape} as in config.json, "
+                f"found {tensor.shape}"
+            )
+        if not (finite := np.isfinite(tensor)).all():
+            raise SubjectError(
+                f"{self.name}: expected {name} to hold finite numbers, "
+                f"found {(~finite).sum()} of {tensor.size} that are NaN or infinite"
+            )
+        self.read[name] = sha256_of_tensor(tensor)
+        return tensor
+
+    def measure(self, measurement: Callable[..., Result]) -> Result:
+        """Call a measurement with what its parameters name; see ``Subject.measure``."""
+        if measurement not in self._measured:
+            needed = inspect.signature(measurement).parameters
+            # One thread: sums then come out the same on every machine, and matrices this small
+            # gain nothing from more (where cores are busy, threads that wait cost much).
+            with threadpool_limits(1):
+                self._measured[measurement] = measurement(*(getattr(self, name) for name in needed))
+        result: Result = self._measured[measurement]
+        return result
+
+    def _stored_name(self, name: str) -> str | None:
+        prefixed = self.config.architecture.prefix + name
+        return next((n for n in (name, prefixed) if n in self.tensors), None)
+
+
+class RecordedSubject:
+    """A model that was measured before: its results are read back from ``data/``.
+
+    Parameters
+    ----------
+    name
+        As the user gave it.
+    folder
+        Where ``records.write`` put them.
+    control
+        Name of the broken copy to read the results of; None for the subject itself.
+    """
+
+    def __init__(self, name: str, folder: Path, control: str | None = None) -> None:
+        self.name = name
+        self.folder = folder
+        self._control = control
+        self.digests = records.weights(folder)
+        self.recorded_on: str | None = records.date(folder)
+
+    def control(self, name: str) -> "RecordedSubject":
+        """The results recorded of a broken copy."""
+        return RecordedSubject(f"control:{name}", self.folder, name)
+
+    def measure(self, measurement: Callable[..., Result]) -> Result:
+        """Read a result back; see ``Subject.measure``."""
+        kind: type[Result] = get_type_hints(measurement)["return"]
+        return records.read(self.folder, measurement, kind, self._control)

@@ -1,0 +1,60 @@
+"""Shapes are checked in all of the tests; what several tests need is made here."""
+
+from jaxtyping import install_import_hook
+
+with install_import_hook(["gpt2_helix.measure", "gpt2_helix.doctoring"], "beartype.beartype"):
+    import gpt2_helix.doctoring
+    import gpt2_helix.measure.averaging
+    import gpt2_helix.measure.helix
+    import gpt2_helix.measure.kernels
+    import gpt2_helix.measure.positions  # noqa: F401
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import save_file
+
+from gpt2_helix.subjects.tensors import Array
+from support import CONFIG, ROOT, Claims, Folder, Run, helix_rows
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """Write a model folder: a helix for positions, unless told otherwise."""
+
+    def write(
+        name: str = "model",
+        config: Mapping[str, object] | None = None,
+        tensors: Mapping[str, Array] | None = None,
+    ) -> Path:
+        path = tmp_path / name
+        path.mkdir()
+        (path / "config.json").write_text(json.dumps({**CONFIG, **(config or {})}))
+        held = {"wpe.weight": helix_rows()} if tensors is None else dict(tensors)
+        save_file(held, path / "model.safetensors")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def run_claims(tmp_path: Path) -> Claims:
+    """Run ``pytest claims/`` as a user does, offline unless the environment says otherwise."""
+
+    def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> Run:
+        offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
+        return subprocess.run(
+            [sys.executable, "-m", "pytest", "claims/", "-p", "no:cacheprovider", *arguments],
+            cwd=cwd,
+            env={**os.environ, **offline, "COLUMNS": "160", **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run

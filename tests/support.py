@@ -1,0 +1,33 @@
+"""What tests are made of: a perfect helix, and the names of the fixtures' types."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from gpt2_helix.subjects.tensors import Array
+
+ROOT = Path(__file__).parent.parent
+CONFIG = {
+    "model_type": "gpt2",
+    "n_layer": 12,
+    "n_head": 12,
+    "n_embd": 768,
+    "n_positions": 1024,
+    "layer_norm_epsilon": 1e-5,
+}
+Run = subprocess.CompletedProcess[str]
+Folder = Callable[..., Path]
+Claims = Callable[..., Run]
+
+
+def helix_rows(n: int = 1024, d_model: int = 768, turns: float = 3, seed: int = 0) -> Array:
+    """A perfect helix in random directions, with a little noise on every entry."""
+    rng = np.random.default_rng(seed)
+    t = np.linspace(0, 1, n)
+    angle = 2 * np.pi * turns * t
+    coordinates = np.stack([np.cos(angle), np.sin(angle), 4 * (2 * t - 1)], axis=1)
+    directions = np.linalg.qr(rng.standard_normal((d_model, 3)))[0].T
+    noise = 0.002 * rng.standard_normal((n, d_model))
+    return (coordinates @ directions + noise).astype(np.float32)

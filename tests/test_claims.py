@@ -1,0 +1,178 @@
+"""``pytest claims/`` as a user runs it, on subjects whose answer is known."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gpt2_helix.controls import CONTROLS
+from support import ROOT, Claims, Folder, helix_rows
+
+
+def verdicts(path: Path) -> dict[str, str]:
+    return {c["id"]: c["verdict"] for c in json.loads(path.read_text())["claims"]}
+
+
+def test_positions_alone_confirm_a_helix_and_block_attention(
+    folder: Folder, run_claims: Claims, tmp_path: Path
+) -> None:
+    report = tmp_path / "out.json"
+    ran = run_claims("--subject", str(folder()), "--claims-json", str(report))
+    assert ran.returncode == 0, ran.stdout
+    said = verdicts(report)
+    assert {said[c] for c in said if not c.startswith("kernels")} == {"confirmed"}
+    blocked = [c for c in json.loads(report.read_text())["claims"] if c["needs"] == "A"]
+    assert {c["verdict"] for c in blocked} == {"blocked"}
+    assert all("h.0.ln_1.weight" in c["missing"] or "h.2" in c["missing"][0] for c in blocked)
+    assert "missing h.0.ln_1.weight" in ran.stdout
+    content = json.loads(report.read_text())
+    assert content["schema"] == 1
+    assert len(content["subject"]["digests"]["wpe.weight"]) == 64
+    for claim in content["claims"]:
+        assert {c["verdict"] for c in claim["controls"]} <= {"refuted"}
+
+
+def test_strict_makes_blocked_a_failure(folder: Folder, run_claims: Claims) -> None:
+    ran = run_claims("--subject", str(folder()), "--strict", "-k", "main_heads")
+    assert ran.returncode == 1
+    assert "does not hold h.2.ln_1.weight" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("control", "refuted"),
+    [
+        (
+            "shuffled-rows",
+            {
+                "helix.circle",
+                "helix.axis",
+                "helix.not-phantom",
+                "helix.neighbours",
+                "averaging.stays-on-the-helix",
+            },
+        ),
+        (
+            "random-walk",
+            {"helix.three-components", "helix.circle", "helix.not-phantom", "helix.neighbours"},
+        ),
+        (
+            "minilm",
+            {
+                "architecture.144-heads",
+                "positions.learned-1024",
+                "helix.three-components",
+                "helix.axis",
+                "helix.not-phantom",
+                "helix.neighbours",
+                "averaging.stays-on-the-helix",
+            },
+        ),
+        ("sinusoidal", {"positions.learned-1024", "helix.three-components", "helix.circle"}),
+    ],
+)
+def test_a_control_under_test_is_refuted(
+    folder: Folder, run_claims: Claims, tmp_path: Path, control: str, refuted: set[str]
+) -> None:
+    report = tmp_path / "out.json"
+    ran = run_claims("--subject", f"control:{control}:{folder()}", "--claims-json", str(report))
+    assert ran.returncode == 1
+    assert {c for c, said in verdicts(report).items() if said == "refuted"} >= refuted
+
+
+def test_every_control_is_named_by_a_claim() -> None:
+    claims = "".join(path.read_text() for path in (ROOT / "claims").glob("test_*.py"))
+    assert all(f'"{name}"' in claims for name in CONTROLS)
+
+
+def test_without_weights_what_is_recorded_is_judged(run_claims: Claims, tmp_path: Path) -> None:
+    report = tmp_path / "out.json"
+    ran = run_claims("--claims-json", str(report))
+    assert ran.returncode == 0, ran.stdout
+    content = json.loads(report.read_text())
+    assert content["subject"]["evidence"] == "recorded"
+    assert {c["evidence"] for c in content["claims"]} == {"recorded"}
+    assert set(verdicts(report).values()) == {"confirmed"}
+    assert f"recorded {content['subject']['recorded_on']}" in ran.stdout
+
+
+def test_a_changed_record_is_refuted(run_claims: Claims, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    for part in ("claims", "data"):
+        shutil.copytree(ROOT / part, copy / part)
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    record = copy / "data/gpt2/helix.json"
+    content = json.loads(record.read_text())
+    content["measured"]["shape"]["turns"] = 1.5
+    record.write_text(json.dumps(content))
+    ran = run_claims("-k", "helix", cwd=copy)
+    assert ran.returncode == 1
+    assert "helix.circle" in ran.stdout
+    assert "1 refuted" in ran.stdout
+
+
+@pytest.mark.parametrize("selection", [["-k", "circle"], ["-n", "2"]])
+def test_verdicts_do_not_hang_on_what_else_runs(
+    folder: Folder, run_claims: Claims, tmp_path: Path, selection: list[str]
+) -> None:
+    path = str(folder())
+    all_of_them, some = tmp_path / "all.json", tmp_path / "some.json"
+    run_claims("--subject", path, "-k", "helix", "--claims-json", str(all_of_them))
+    run_claims("--subject", path, "-k", "helix", "--claims-json", str(some), *selection)
+    every = {c["id"]: c for c in json.loads(all_of_them.read_text())["claims"]}
+    chosen = {c["id"]: c for c in json.loads(some.read_text())["claims"]}
+    assert chosen
+    assert chosen == {claim: every[claim] for claim in chosen}
+
+
+def test_helix_claims_import_nothing_slow(folder: Folder, run_claims: Claims) -> None:
+    ran = run_claims("--subject", str(folder()), "-k", "helix", PYTHONPROFILEIMPORTTIME="1")
+    assert ran.returncode == 0, ran.stdout
+    imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
+    assert "numpy" in imported
+    assert not imported & {"torch", "transformers", "transformer_lens"}
+
+
+def wrong_subjects(folder: Folder) -> dict[str, str]:
+    truncated = folder("truncated") / "model.safetensors"
+    truncated.write_bytes(truncated.read_bytes()[:1000])
+    (bare := folder("bare") / "config.json").unlink()
+    rows = helix_rows()
+    rows[3, 3] = np.nan
+    return {
+        "no-such-model": "expected gpt2, minilm, control:NAME or a folder, found 'no-such-model'",
+        str(truncated.parent): "expected a whole safetensors file, found 1000 bytes",
+        str(bare.parent): "expected a config.json, found none",
+        str(folder("nan", tensors={"wpe.weight": rows})): "found 1 of 786432",
+        str(folder("rotary", config={"model_type": "llama"})): "found 'llama'",
+        str(folder("shape", tensors={"wpe.weight": rows[:9]})): "found (9, 768)",
+        "gpt2": "found neither (HF_HUB_OFFLINE is set)",
+        "control:worse": "control: expected one of",
+    }
+
+
+def test_a_wrong_subject_is_one_line_and_exit_code_4(folder: Folder, run_claims: Claims) -> None:
+    for spec, line in wrong_subjects(folder).items():
+        ran = run_claims("--subject", spec, "-q")
+        output = (ran.stdout + ran.stderr).strip().splitlines()
+        assert ran.returncode == pytest.ExitCode.USAGE_ERROR, (spec, output)
+        assert len(output) == 1, output
+        assert line in output[0]
+
+
+def test_a_spoilt_tensor_met_later_ends_the_run_without_a_verdict(
+    folder: Folder, run_claims: Claims
+) -> None:
+    spoilt = {
+        "wpe.weight": helix_rows(),
+        "h.0.ln_1.weight": np.ones(768, np.float32),
+        "h.0.ln_1.bias": np.full(768, np.nan, np.float32),
+        "h.0.attn.c_attn.weight": np.zeros((768, 2304), np.float32),
+        "h.0.attn.c_attn.bias": np.zeros(2304, np.float32),
+    }
+    ran = run_claims("--subject", str(folder(tensors=spoilt)), "-k", "local_heads")
+    assert ran.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "expected h.0.ln_1.bias to hold finite numbers" in ran.stdout
+    assert "Traceback" not in ran.stdout
+    assert "confirmed" not in ran.stdout

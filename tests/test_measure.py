@@ -1,0 +1,195 @@
+"""Measurements on arrays whose answer is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gpt2_helix import doctoring
+from gpt2_helix.controls import sinusoid_table
+from gpt2_helix.measure import averaging, helix, kernels, positions
+from gpt2_helix.subjects.attention import AttentionBlock
+from support import helix_rows
+
+
+def test_a_helix_is_measured_as_one() -> None:
+    found = helix.shape(helix_rows(turns=4))
+    assert found.turns == pytest.approx(4, abs=0.1)
+    assert found.climb > 0.999
+    assert found.one_sign == 1
+    assert found.variance_ratio == pytest.approx(1, abs=0.1)
+    assert found.same_frequency
+    assert found.lag == pytest.approx(0.25, abs=0.01)
+    assert found.adjacent_neighbour > 0.99
+
+
+def test_the_explained_share_is_that_of_a_singular_value_decomposition() -> None:
+    W_pos = np.random.default_rng(0).standard_normal((60, 12)) * np.arange(1, 13)
+    found = helix.principal_curve(W_pos)
+    rows = W_pos[1:-1] - W_pos[1:-1].mean(0)
+    _, s, vt = np.linalg.svd(rows, full_matrices=False)
+    np.testing.assert_allclose(found.explained, s[:3] ** 2 / (s**2).sum(), rtol=1e-9)
+    np.testing.assert_allclose(
+        np.abs(found.scores[1:-1]), np.abs(rows @ vt[:3].T), rtol=1e-6, atol=1e-8
+    )
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10**6))
+def test_the_sign_of_components_does_not_follow_that_of_the_solver(seed: int) -> None:
+    W_pos = helix_rows(n=64, d_model=16, seed=seed)
+    scores = helix.principal_curve(W_pos).scores
+    again = helix.principal_curve(W_pos[:, ::-1].copy()).scores
+    np.testing.assert_allclose(scores, again, atol=1e-5)
+
+
+def test_a_shifted_or_rotated_helix_is_the_same_helix() -> None:
+    W_pos = helix_rows(d_model=32).astype(np.float64)
+    turn = np.linalg.qr(np.random.default_rng(1).standard_normal((32, 32)))[0]
+    one, other = helix.shape(W_pos), helix.shape(W_pos @ turn + 5)
+    assert other.turns == pytest.approx(one.turns)
+    assert other.explained == pytest.approx(one.explained)
+
+
+def test_a_helix_beats_every_surrogate() -> None:
+    found = helix.phantom(helix_rows(n=258, d_model=64))
+    assert found.p_value == 1 / (helix.SURROGATES + 1)
+    assert found.phase_randomised_best is not None
+
+
+@pytest.mark.parametrize("seed", range(5, 10))
+def test_a_random_walk_fits_a_helix_by_variance_alone_and_is_still_a_phantom(seed: int) -> None:
+    walk = helix.random_walk(1024, 768, seed=1000 + seed)
+    assert helix.shape(walk).explained > 0.8
+    found = helix.phantom(walk)
+    assert found.p_value > 0.01
+    assert found.phase_randomised_best is None
+
+
+def test_phase_randomising_keeps_each_power_spectrum() -> None:
+    rows = helix_rows(n=200, d_model=5).astype(np.float64)
+    surrogate = helix.randomise_phases(rows, seed=3)
+    kept = slice(1, -1)
+    np.testing.assert_allclose(
+        np.abs(np.fft.rfft(surrogate, axis=0))[kept], np.abs(np.fft.rfft(rows, axis=0))[kept]
+    )
+    np.testing.assert_allclose(surrogate.mean(0), rows.mean(0))
+    assert np.abs(surrogate - rows).max() > 0.1
+
+
+def test_equal_rows_have_no_shape() -> None:
+    for measure in (helix.shape, helix.phantom, positions.learned):
+        with pytest.raises(ValueError, match="all rows equal"):
+            measure(np.ones((64, 8)))
+
+
+@pytest.mark.parametrize("base", [100, 10000])
+def test_a_sinusoid_table_is_reproduced_whatever_its_order_and_scale(base: float) -> None:
+    table = sinusoid_table(512, 64) if base == 10000 else _table(512, 64, base)
+    rng = np.random.default_rng(0)
+    shuffled = table[:, rng.permutation(64)] * rng.uniform(0.5, 2, 64)
+    assert positions.learned(shuffled).beyond_sinusoids < 1e-4
+
+
+def _table(n: int, d: int, base: float) -> doctoring.Positions:
+    angle = np.arange(n)[:, None] / base ** (np.arange(0, d, 2) / d)
+    return np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
+
+
+def test_noise_is_beyond_sinusoids() -> None:
+    noise = np.random.default_rng(0).standard_normal((512, 64))
+    assert positions.learned(noise).beyond_sinusoids > 0.9
+
+
+def test_means_of_an_arc_lie_inside_it_by_theory() -> None:
+    turns, k = 3, 50
+    W_pos = helix_rows(turns=turns)
+    rows = W_pos - 0.0
+    found = averaging.distance_from_curve(rows).mean_distance
+    # A mean over an arc of angle a lies a^2/24 of the radius inside; the climb adds a little.
+    arc = 2 * np.pi * turns * k / 1023
+    assert found[k] == pytest.approx(arc**2 / 24, rel=0.15)
+
+
+@pytest.mark.parametrize("slip", ["six", "row 0", "sum", "border"])
+def test_a_slip_in_the_doctoring_shows(slip: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The erratum k .. k+5 among them: groups of six where five are meant."""
+    right = doctoring.average_in_groups
+
+    def wrong(W_pos: doctoring.Positions, k: int, offset: int = 0) -> doctoring.Positions:
+        if slip == "six":
+            return right(W_pos, k + 1, offset)
+        if slip == "row 0":
+            return np.concatenate([right(W_pos, k, offset)[:1] * 0, right(W_pos, k, offset)[1:]])
+        if slip == "sum":
+            return np.concatenate([W_pos[:1], right(W_pos, k, offset)[1:] * 2])
+        return np.roll(right(W_pos, k, offset), 1, axis=0)
+
+    monkeypatch.setattr(doctoring, "average_in_groups", wrong)
+    found = averaging.grouping(helix_rows(n=301, d_model=8))
+    worst = [
+        max(abs(v) for v in field.values())
+        for field in (
+            found.rows_beyond_count,
+            found.spread_within_group,
+            found.mean_moved,
+            found.row_0_moved,
+        )
+    ]
+    assert max(worst) > 1e-6
+
+
+def test_the_right_doctoring_shows_nothing() -> None:
+    found = averaging.grouping(helix_rows(n=301, d_model=8))
+    assert set(found.rows_beyond_count.values()) == {0}
+    assert max(found.spread_within_group.values()) == 0
+    assert max(found.row_0_moved.values()) == 0
+    assert max(found.mean_moved.values()) <= 1e-6
+
+
+def _block(d: int = 8, heads: int = 2, seed: int = 0) -> AttentionBlock:
+    rng = np.random.default_rng(seed)
+    return AttentionBlock(
+        rng.standard_normal(d),
+        rng.standard_normal(d),
+        rng.standard_normal((d, 3 * d)),
+        rng.standard_normal(3 * d),
+        heads,
+        1e-5,
+    )
+
+
+@pytest.mark.parametrize("head", [0, 1])
+def test_a_pattern_is_that_of_transformers_gpt2(head: int) -> None:
+    torch = pytest.importorskip("torch")
+    gpt2 = pytest.importorskip("transformers.models.gpt2.modeling_gpt2")
+    config = gpt2.GPT2Config(
+        n_embd=8, n_head=2, n_layer=1, n_positions=16, attn_implementation="eager"
+    )
+    layer = gpt2.GPT2Block(config, layer_idx=0).eval()
+    block = _block()
+    with torch.no_grad():
+        layer.ln_1.weight.copy_(torch.tensor(block.ln_weight))
+        layer.ln_1.bias.copy_(torch.tensor(block.ln_bias))
+        layer.attn.c_attn.weight.copy_(torch.tensor(block.weight))
+        layer.attn.c_attn.bias.copy_(torch.tensor(block.bias))
+        W_pos = np.random.default_rng(1).standard_normal((16, 8))
+        mask = torch.full((16, 16), -torch.inf).triu(1)[None, None]
+        x = layer.ln_1(torch.tensor(W_pos, dtype=torch.float32)[None])
+        theirs = layer.attn(x, attention_mask=mask)[1][0, head].numpy()
+    ours = kernels.pattern(W_pos, block, head, 16)
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_without_the_mask_the_future_is_seen() -> None:
+    W_pos = np.random.default_rng(1).standard_normal((16, 8))
+    masked = kernels.pattern(W_pos, _block(), 0, 16)
+    bare = kernels.pattern(W_pos, _block(), 0, 16, causal=False)
+    assert np.triu(masked, 1).max() == 0
+    assert np.triu(bare, 1).max() > 0
+    np.testing.assert_allclose(bare.sum(1), 1)
+
+
+def test_too_few_positions_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least 16 positions, found 9"):
+        kernels.pattern(np.ones((9, 8)), _block(), 0, 16)

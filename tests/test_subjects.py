@@ -1,0 +1,202 @@
+"""Good folders, partial ones, and all that can be wrong with one."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from gpt2_helix import controls
+from gpt2_helix.measure import helix, kernels
+from gpt2_helix.subjects import (
+    HubUnreachableError,
+    LiveSubject,
+    MissingTensorError,
+    RecordedSubject,
+    SubjectError,
+    hub,
+    open_subject,
+)
+from gpt2_helix.subjects.table import HUB_MODELS
+from support import Folder, helix_rows
+
+NO_DATA = Path("no-data")
+
+
+def opened(spec: object) -> LiveSubject:
+    subject = open_subject(str(spec), NO_DATA)
+    assert isinstance(subject, LiveSubject)
+    return subject
+
+
+def test_a_partial_folder_offers_what_it_has(folder: Folder) -> None:
+    subject = opened(folder())
+    assert subject.measure(helix.shape).turns > 2
+    with pytest.raises(MissingTensorError) as missing:
+        subject.measure(kernels.local_heads)
+    assert missing.value.missing == [
+        "h.0.ln_1.weight",
+        "h.0.ln_1.bias",
+        "h.0.attn.c_attn.weight",
+        "h.0.attn.c_attn.bias",
+    ]
+
+
+def test_a_prefix_before_the_names_and_half_precision_are_read(folder: Folder) -> None:
+    rows = helix_rows().astype(np.float16)
+    subject = opened(folder(tensors={"transformer.wpe.weight": rows}))
+    assert subject.W_pos.dtype == np.float32
+    np.testing.assert_array_equal(subject.W_pos, rows.astype(np.float32))
+
+
+def test_a_measurement_is_made_once(folder: Folder) -> None:
+    subject = opened(folder())
+    assert subject.measure(helix.shape) is subject.measure(helix.shape)
+
+
+def test_no_config(folder: Folder) -> None:
+    path = folder()
+    (path / "config.json").unlink()
+    with pytest.raises(SubjectError, match=r"expected a config\.json, found none"):
+        opened(path)
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "\x00", '{"model_type": "gpt2"}'])
+def test_a_config_that_is_none(folder: Folder, text: str) -> None:
+    path = folder()
+    (path / "config.json").write_text(text)
+    with pytest.raises(SubjectError, match=r"config\.json: expected"):
+        opened(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("n_head", 0), ("n_embd", -1), ("n_layer", "12"), ("n_positions", True), ("n_head", 7)],
+)
+def test_sizes_that_are_none(folder: Folder, key: str, value: object) -> None:
+    with pytest.raises(SubjectError, match="expected"):
+        opened(folder(config={key: value}))
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt_neox", None])
+def test_no_learned_positions(folder: Folder, kind: str | None) -> None:
+    with pytest.raises(SubjectError, match="expected a model_type with learned absolute positions"):
+        opened(folder(config={"model_type": kind}))
+
+
+def test_no_weights(folder: Folder) -> None:
+    path = folder()
+    (path / "model.safetensors").unlink()
+    with pytest.raises(SubjectError, match=r"expected a model\.safetensors, found none"):
+        opened(path)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, 3_000_000])
+def test_a_truncated_file(folder: Folder, keep: int) -> None:
+    weights = folder() / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:keep])
+    with pytest.raises(SubjectError, match=f"expected a whole safetensors file, found {keep} byte"):
+        opened(weights.parent)
+
+
+def test_a_header_of_garbage(folder: Folder) -> None:
+    weights = folder() / "model.safetensors"
+    weights.write_bytes(b"\xff" * 8 + weights.read_bytes()[8:])
+    with pytest.raises(SubjectError, match="expected a whole safetensors file"):
+        opened(weights.parent)
+
+
+def test_the_wrong_shape(folder: Folder) -> None:
+    path = folder(tensors={"wpe.weight": helix_rows()[:1000]})
+    with pytest.raises(SubjectError, match=r"shape \(1024, 768\).*found \(1000, 768\)"):
+        opened(path)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite(folder: Folder, value: float) -> None:
+    rows = helix_rows()
+    rows[500, 7] = value
+    with pytest.raises(SubjectError, match="found 1 of 786432 that are NaN or infinite"):
+        opened(folder(tensors={"wpe.weight": rows}))
+
+
+def test_integers_for_positions(folder: Folder, tmp_path: Path) -> None:
+    path = folder()
+    save_file({"wpe.weight": np.zeros((1024, 768), np.int32)}, path / "model.safetensors")
+    with pytest.raises(SubjectError, match=r"expected wpe\.weight as F16, F32 or F64, found I32"):
+        opened(path)
+
+
+def test_an_unknown_name() -> None:
+    with pytest.raises(SubjectError, match="expected gpt2, minilm, control:NAME or a folder"):
+        opened("gpt-5")
+
+
+def test_an_unknown_control(folder: Folder) -> None:
+    with pytest.raises(SubjectError, match="expected one of shuffled-rows"):
+        opened(f"control:worse:{folder()}")
+
+
+def test_a_control_is_made_the_same_way_twice_and_leaves_its_subject_alone(folder: Folder) -> None:
+    subject = opened(folder())
+    before = subject.W_pos.copy()
+    for name in ("shuffled-rows", "gaussian-rows", "random-walk", "phase-randomised"):
+        one, other = (controls.build(name, subject) for _ in range(2))
+        assert isinstance(one, LiveSubject)
+        assert isinstance(other, LiveSubject)
+        np.testing.assert_array_equal(one.W_pos, other.W_pos)
+        assert not np.array_equal(one.W_pos, before)
+    np.testing.assert_array_equal(subject.W_pos, before)
+
+
+def test_minilm_is_read_from_its_package() -> None:
+    subject = opened("minilm")
+    assert subject.W_pos.shape == (512, 384)
+
+
+@pytest.fixture
+def cached_gpt2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A hub cache that holds a wrong file under GPT-2's name, with no network."""
+    model = HUB_MODELS["gpt2"]
+    home = tmp_path / "hub"
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(home))
+    monkeypatch.setattr("huggingface_hub.file_download.constants.HF_HUB_CACHE", str(home))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    snapshot = home / "models--openai-community--gpt2" / "snapshots" / model.revision
+    snapshot.mkdir(parents=True)
+    return snapshot
+
+
+def test_a_digest_that_is_not_the_pinned_one(cached_gpt2: Path) -> None:
+    (cached_gpt2 / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    pinned = HUB_MODELS["gpt2"].sha256["config.json"]
+    with pytest.raises(SubjectError, match=f"expected sha256 {pinned}, found"):
+        open_subject("gpt2", NO_DATA)
+
+
+@pytest.mark.usefixtures("cached_gpt2")
+def test_no_network_and_no_cache_is_said_at_once() -> None:
+    with pytest.raises(HubUnreachableError, match="HF_HUB_OFFLINE is set"):
+        open_subject("gpt2", NO_DATA)
+
+
+@pytest.mark.usefixtures("cached_gpt2")
+def test_without_a_name_what_is_recorded_serves(tmp_path: Path) -> None:
+    root = Path(__file__).parent.parent
+    subject = open_subject(None, root / "data")
+    assert isinstance(subject, RecordedSubject)
+    assert subject.measure(helix.shape).axis in (0, 1, 2)
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def refuse(url: str, timeout: float) -> None:
+        asked.append(timeout)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(hub, "get_hf_file_metadata", refuse)
+    assert not hub.is_reachable(HUB_MODELS["gpt2"])
+    assert asked == [hub.REACHABLE_WITHIN_S]
