@@ -11,7 +11,15 @@ from typing import Any
 from rich.progress import track
 
 from gpt2_helix import controls, records, verdicts
-from gpt2_helix.measure import architecture, averaging, helix, kernels, positions
+from gpt2_helix.measure import (
+    architecture,
+    averaging,
+    helix,
+    kernels,
+    output,
+    positions,
+    repetition,
+)
 from gpt2_helix.subjects import LiveSubject, MissingTensorError, SubjectError, open_subject
 
 FAMILIES: dict[str, list[Callable[..., Any]]] = {
@@ -20,7 +28,10 @@ FAMILIES: dict[str, list[Callable[..., Any]]] = {
     "helix": [helix.shape, helix.phantom],
     "averaging": [averaging.grouping, averaging.distance_from_curve],
     "kernels": [kernels.local_heads, kernels.main_heads],
+    "output": [output.on_text, output.previous_token],
+    "repetition": [repetition.first_word],
 }
+RUN_THE_MODEL = ("output", "repetition")
 TABLE_BEGINS, TABLE_ENDS = "<!-- verdicts -->\n", "<!-- /verdicts -->"
 
 
@@ -58,10 +69,17 @@ def measure(spec: str, family: str, folder: Path) -> None:
         subject = open_subject(spec, folder.parent)
         if not isinstance(subject, LiveSubject):
             raise SubjectError(f"{spec}: expected weights to measure, found none")
-        measured = {m: subject.measure(m) for m in FAMILIES[name]}
+        try:
+            measured = {m: subject.measure(m) for m in FAMILIES[name]}
+        except MissingTensorError as missing:
+            print(f"{name}: not measured, as {missing}", file=sys.stderr)
+            continue
         of_controls: dict[str, dict[records.Measurement, Any]] = {}
         for control in track(
-            controls.CONTROLS, f"{name:14}", disable=not sys.stderr.isatty(), transient=True
+            controls.OF_BEHAVIOUR if name in RUN_THE_MODEL else controls.OF_WEIGHTS,
+            f"{name:14}",
+            disable=not sys.stderr.isatty(),
+            transient=True,
         ):
             broken = _results(control, subject, name)
             if broken:

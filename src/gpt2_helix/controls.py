@@ -4,7 +4,6 @@ A control is a copy of a subject with one thing broken, made from a fixed seed. 
 break it shares with the subject, so that a claim is refuted by what was broken alone.
 """
 
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
@@ -14,12 +13,10 @@ from jaxtyping import Float
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.measure import helix, kernels
 from gpt2_helix.subjects import LiveSubject, RecordedSubject, Subject, SubjectError
-from gpt2_helix.subjects.config import Config
+from gpt2_helix.subjects.built import SEED, RandomWeights, open_built
+from gpt2_helix.subjects.config import MAIN_PREVIOUS_TOKEN_HEADS
 from gpt2_helix.subjects.source import open_minilm
 from gpt2_helix.subjects.tensors import Array
-
-SEED = 20230810
-"""Of every control; the day the post appeared."""
 
 
 class Overlay(Mapping[str, Array]):
@@ -39,38 +36,6 @@ class Overlay(Mapping[str, Array]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
-
-
-class RandomWeights(Mapping[str, Array]):
-    """GPT-2's initialisation: every tensor from the seed and its own name, made when asked for.
-
-    Matrices are Gaussian of standard deviation 0.02, biases zero, LayerNorm weights one
-    (Radford et al. 2019).
-    """
-
-    def __init__(self, config: Config) -> None:
-        d = config.n_embd
-        self._shapes: dict[str, tuple[int, ...]] = {"wpe.weight": (config.n_positions, d)}
-        for layer in range(config.n_layer):
-            self._shapes |= {
-                f"h.{layer}.ln_1.weight": (d,),
-                f"h.{layer}.ln_1.bias": (d,),
-                f"h.{layer}.attn.c_attn.weight": (d, 3 * d),
-                f"h.{layer}.attn.c_attn.bias": (3 * d,),
-            }
-
-    def __getitem__(self, name: str) -> Array:
-        shape = self._shapes[name]
-        if len(shape) == 1:
-            return np.full(shape, float(name.endswith("ln_1.weight")), dtype=np.float32)
-        rng = np.random.default_rng([SEED, zlib.crc32(name.encode())])
-        return 0.02 * rng.standard_normal(shape, dtype=np.float32)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._shapes)
-
-    def __len__(self) -> int:
-        return len(self._shapes)
 
 
 def sinusoid_table(n_positions: int, d_model: int) -> Positions:
@@ -153,7 +118,7 @@ def looking_back(subject: LiveSubject) -> LiveSubject:
     d_model = subject.config.n_embd
     d_head = d_model // subject.config.n_head
     changed: dict[str, Array] = {}
-    for layer, head in kernels.MAIN_PREVIOUS_TOKEN_HEADS:
+    for layer, head in MAIN_PREVIOUS_TOKEN_HEADS:
         own = subject.attention(layer)
         weight, bias = own.weight.copy(), own.bias.copy()
         for part in (0, d_model, 2 * d_model):
@@ -174,7 +139,14 @@ def minilm(subject: LiveSubject) -> LiveSubject:
     return open_minilm()
 
 
-CONTROLS: dict[str, Callable[[LiveSubject], LiveSubject]] = {
+def _built(name: str) -> Callable[[LiveSubject], LiveSubject]:
+    def made(subject: LiveSubject) -> LiveSubject:
+        return open_built(name, subject.material)
+
+    return made
+
+
+OF_WEIGHTS: dict[str, Callable[[LiveSubject], LiveSubject]] = {
     "shuffled-rows": _with_positions(shuffled_rows),
     "gaussian-rows": _with_positions(gaussian_rows),
     "random-walk": _with_positions(random_walk),
@@ -186,6 +158,12 @@ CONTROLS: dict[str, Callable[[LiveSubject], LiveSubject]] = {
     "looking-back": looking_back,
     "minilm": minilm,
 }
+"""For claims about positions and attention weights."""
+
+OF_BEHAVIOUR = {name: _built(name) for name in ("exact-positions", "untrained")}
+"""For claims that run the model."""
+
+CONTROLS = {**OF_WEIGHTS, **OF_BEHAVIOUR}
 
 
 def build(name: str, subject: Subject, called: str | None = None) -> Subject:

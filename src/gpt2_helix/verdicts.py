@@ -6,11 +6,13 @@ and, in the same test, on every control that it names, so that no choice of test
 distribution of them, changes a verdict.
 """
 
+import contextlib
 import json
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import StringIO
 from pathlib import Path
@@ -37,6 +39,7 @@ CONFIRMED: Final = "confirmed"
 REFUTED: Final = "refuted"
 BLOCKED: Final = "blocked"
 Number = float | int | bool
+MeasuredValue = Number | dict[str, Number]
 
 _COMPARE: dict[str, Callable[[Number, Number], bool]] = {
     "==": operator.eq,
@@ -65,8 +68,9 @@ class Claim:
     needs
         What must be at hand: ``config``, ``P`` (positions), ``A`` (attention) or ``F`` (all).
     tolerance
-        Name of a measured number to the bound it must keep, such as ``">= 0.85"``. The function's
-        own assertions decide; a bound that does not say the same is an error.
+        Name of what is measured to the bound it must keep, such as ``">= 0.85"``; of several
+        numbers measured under one name, each must keep it. The function's own assertions decide; a
+        bound that does not say the same is an error.
     why
         Why the tolerance is what it is.
     refuted_by
@@ -107,7 +111,7 @@ class ClaimVerdict:
     needs: str
     verdict: Verdict
     evidence: Literal["live", "recorded"]
-    measured: dict[str, Number]
+    measured: dict[str, MeasuredValue]
     tolerance: dict[str, str]
     missing: list[str]
     controls: list[ControlVerdict]
@@ -118,16 +122,22 @@ class Measured:
     """The ``measured`` fixture: a claim calls it with the numbers that it is about to judge."""
 
     def __init__(self) -> None:
-        self.values: dict[str, Number] = {}
+        self.values: dict[str, MeasuredValue] = {}
 
-    def __call__(self, **values: Number) -> None:
-        """Keep numbers by name; each must be finite."""
+    def __call__(self, **values: Number | Mapping[Any, Number]) -> None:
+        """Keep numbers by name, or several by name and key; each must be finite."""
         from gpt2_helix.subjects import SubjectError
 
         for name, value in values.items():
-            if not math.isfinite(value):
-                raise SubjectError(f"expected {name} to be a finite number, found {value}")
-            self.values[name] = value
+            kept: MeasuredValue = (
+                {str(key): number for key, number in value.items()}
+                if isinstance(value, Mapping)
+                else value
+            )
+            for number in _numbers(kept):
+                if not math.isfinite(number):
+                    raise SubjectError(f"expected {name} to be a finite number, found {number}")
+            self.values[name] = kept
 
 
 def judge(
@@ -193,7 +203,7 @@ def judge(
 
 def _assess(
     claim: Claim, assess: Callable[[Any, Measured], None], model: Any
-) -> tuple[Verdict, dict[str, Number], BaseException | None]:
+) -> tuple[Verdict, dict[str, MeasuredValue], BaseException | None]:
     from gpt2_helix.subjects import MissingTensorError
 
     measured = Measured()
@@ -209,7 +219,11 @@ def _assess(
         raise ClaimError(
             f"{claim.id}: expected {', '.join(sorted(absent))} to be measured, found it was not"
         )
-    kept = all(keeps(measured.values[name], bound) for name, bound in claim.tolerance.items())
+    kept = all(
+        keeps(number, bound)
+        for name, bound in claim.tolerance.items()
+        for number in _numbers(measured.values[name])
+    )
     if kept != (raised is None):
         raise ClaimError(
             f"{claim.id}: expected its assertions and its tolerance to agree, found "
@@ -225,9 +239,15 @@ def keeps(value: Number, bound: str) -> bool:
     return _COMPARE[comparison](value, float(limit))
 
 
-def _rounded(value: Number) -> Number:
+def _numbers(value: MeasuredValue) -> list[Number]:
+    return list(value.values()) if isinstance(value, dict) else [value]
+
+
+def _rounded(value: MeasuredValue) -> Any:
     from gpt2_helix.records import rounded
 
+    if isinstance(value, dict):
+        return {key: _rounded(number) for key, number in value.items()}
     if isinstance(value, bool):
         return value
     return int(value) if isinstance(value, int) else rounded(float(value))
@@ -262,8 +282,9 @@ def table(verdicts: Sequence[Mapping[str, Any]], subject: Mapping[str, Any], wid
     for v in verdicts:
         refuted = sum(c["verdict"] == REFUTED for c in v["controls"])
         lines = [
-            (name, f"{number:.4g}", v["tolerance"].get(name, ""))
-            for name, number in v["measured"].items()
+            (label, f"{number:.4g}", v["tolerance"].get(name, ""))
+            for name, value in v["measured"].items()
+            for label, number in _labelled(name, value)
         ]
         if v["verdict"] == BLOCKED:
             more = f" and {len(v['missing']) - 2} more" if len(v["missing"]) > 2 else ""
@@ -279,6 +300,12 @@ def table(verdicts: Sequence[Mapping[str, Any]], subject: Mapping[str, Any], wid
     out = StringIO()
     Console(file=out, width=width, force_terminal=False, highlight=False).print(grid)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
+
+
+def _labelled(name: str, value: MeasuredValue) -> list[tuple[str, Number]]:
+    if isinstance(value, dict):
+        return [(f"{name} {key}", number) for key, number in value.items()]
+    return [(name, value)]
 
 
 def describe(subject: Any) -> str:
@@ -306,6 +333,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "config.json and model.safetensors (default: gpt2, or what data/ recorded of it)",
     )
     group.addoption(
+        "--corpus",
+        metavar="FILE_OR_FOLDER",
+        type=Path,
+        help="text for the claims that run the model (default: data/texts)",
+    )
+    group.addoption(
+        "--windows",
+        metavar="N",
+        type=int,
+        default=16,
+        help="windows of 512 tokens of it; fewer are quicker and less certain (default: 16)",
+    )
+    group.addoption(
+        "--prompt",
+        metavar="FILE",
+        type=Path,
+        help="repetition prompt with 'apple orange' in it (default: a generated one)",
+    )
+    group.addoption(
         "--claims-json", metavar="FILE", type=Path, help="write the verdicts to this file"
     )
 
@@ -320,13 +366,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def put_under_test(config: pytest.Config) -> None:
     """Open the subject that ``--subject`` names, or end the run with one line and exit code 4."""
-    from gpt2_helix.subjects import SubjectError, open_subject
-    from gpt2_helix.subjects.errors import MissingTensorError
+    from gpt2_helix.subjects import MissingTensorError, SubjectError, open_subject
+    from gpt2_helix.texts import Material
 
+    data = config.rootpath / "data"
+    material = Material(
+        (config.getoption("--corpus") or data / "texts",),
+        config.getoption("--windows"),
+        config.getoption("--prompt"),
+    )
     try:
-        config.stash[_SUBJECT] = open_subject(
-            config.getoption("--subject"), config.rootpath / "data"
-        )
+        config.stash[_SUBJECT] = open_subject(config.getoption("--subject"), data, material)
     except (SubjectError, MissingTensorError) as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -364,7 +414,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         pyfuncitem.obj(subject=model, measured=measured)
 
     try:
-        verdict, raised = judge(claim, assess, subject, lambda name: _control(config, name))
+        with _on_the_terminal(config):
+            verdict, raised = judge(claim, assess, subject, lambda name: _control(config, name))
     except SubjectError as error:
         pytest.exit(f"{claim.id}: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
     pyfuncitem.user_properties.append((_PROPERTY, json.dumps(asdict(verdict))))
@@ -380,6 +431,17 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if strict and unasked:
         pytest.fail(f"control {unasked[0].name} blocked: {unasked[0].reason}", pytrace=False)
     return True
+
+
+@contextlib.contextmanager
+def _on_the_terminal(config: pytest.Config) -> Iterator[None]:
+    """Let progress bars through where someone looks on: pytest keeps output back otherwise."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is None or not sys.__stderr__ or not sys.__stderr__.isatty():
+        yield
+        return
+    with capture.global_and_fixture_disabled():
+        yield
 
 
 def _control(config: pytest.Config, name: str) -> Any:

@@ -7,7 +7,6 @@ causal mask (Vaswani et al. 2017; Radford et al. 2019).
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -16,23 +15,13 @@ from scipy.special import softmax
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.subjects.attention import AttentionBlock
+from gpt2_helix.subjects.config import MAIN_PREVIOUS_TOKEN_HEADS, Head
 
 Pattern = Float[np.ndarray, "query key"]
 Attention = Callable[[int], AttentionBlock]
 
 
-class Head(NamedTuple):
-    """An attention head, written L0H3 for layer 0, head 3."""
-
-    layer: int
-    head: int
-
-    def __str__(self) -> str:
-        return f"L{self.layer}H{self.head}"
-
-
 LOCAL_HEADS = (Head(0, 3), Head(0, 4), Head(0, 7))
-MAIN_PREVIOUS_TOKEN_HEADS = (Head(2, 2), Head(3, 3), Head(4, 11))
 
 GROUP_SIZES = (1, 5, 10, 20, 50, 100)
 DISTANCES = 12

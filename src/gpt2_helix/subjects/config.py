@@ -1,11 +1,26 @@
 """A model's configuration, in one vocabulary whatever the architecture."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from gpt2_helix.subjects.errors import SubjectError
+
+
+class Head(NamedTuple):
+    """An attention head, written L0H3 for layer 0, head 3."""
+
+    layer: int
+    head: int
+
+    def __str__(self) -> str:
+        return f"L{self.layer}H{self.head}"
+
+
+MAIN_PREVIOUS_TOKEN_HEADS = (Head(2, 2), Head(3, 3), Head(4, 11))
+"""Those that the post names, of GPT-2 small."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +74,13 @@ class Config:
         Blocks, heads a block, width of the residual stream, positions.
     layer_norm_epsilon
         Added to the variance in LayerNorm.
+    vocab_size, n_inner
+        Rows of the token embedding, and width of the MLP.
+    activation
+        Name of the MLP's activation function.
+    previous_token_heads
+        Heads said to be the main previous-token heads: by a field of this name in config.json, or
+        by the post where there are GPT-2 small's 12 layers of 12 heads; else none.
     """
 
     model_type: str
@@ -67,6 +89,10 @@ class Config:
     n_embd: int
     n_positions: int
     layer_norm_epsilon: float
+    vocab_size: int
+    n_inner: int
+    activation: str
+    previous_token_heads: tuple[Head, ...]
 
     @property
     def architecture(self) -> Architecture:
@@ -91,6 +117,11 @@ def read_config(path: Path) -> Config:
         raise SubjectError(f"{path}: expected JSON, found something else ({error})") from None
     if not isinstance(declared, dict):
         raise SubjectError(f"{path}: expected a JSON object, found {type(declared).__name__}")
+    return config_from(declared, str(path))
+
+
+def config_from(declared: Mapping[str, Any], path: str) -> Config:
+    """Understand the fields of a ``config.json``; ``path`` is what errors call it."""
     kind = declared.get("model_type")
     if kind not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
@@ -104,11 +135,37 @@ def read_config(path: Path) -> Config:
         raise SubjectError(
             f"{path}: expected {keys[2]} to be a multiple of {keys[1]}, found {n_embd} and {n_head}"
         )
-    epsilon = _positive(declared, keys[4], float, path)
-    return Config(kind, n_layer, n_head, n_embd, n_positions, epsilon)
+    width = 4 * n_embd if declared.get("n_inner") is None else declared["n_inner"]
+    return Config(
+        kind,
+        n_layer,
+        n_head,
+        n_embd,
+        n_positions,
+        layer_norm_epsilon=_positive(declared, keys[4], float, path),
+        vocab_size=_positive({"vocab_size": 50257, **declared}, "vocab_size", int, path),
+        n_inner=_positive({"n_inner": width}, "n_inner", int, path),
+        activation=str(declared.get("activation_function", "gelu_new")),
+        previous_token_heads=_heads(declared, n_layer, n_head, path),
+    )
 
 
-def _positive(declared: dict[str, Any], key: str, kind: type, path: Path) -> Any:
+def _heads(declared: Mapping[str, Any], n_layer: int, n_head: int, path: str) -> tuple[Head, ...]:
+    post = MAIN_PREVIOUS_TOKEN_HEADS if (n_layer, n_head) == (12, 12) else ()
+    found = declared.get("previous_token_heads", post)
+    try:
+        heads = tuple(Head(*map(int, head)) for head in found)
+    except (TypeError, ValueError):
+        heads = (Head(-1, -1),)
+    if any(not (0 <= h.layer < n_layer and 0 <= h.head < n_head) for h in heads):
+        raise SubjectError(
+            f"{path}: expected previous_token_heads as pairs of a layer below {n_layer} and a head "
+            f"below {n_head}, found {found!r}"
+        )
+    return heads
+
+
+def _positive(declared: Mapping[str, Any], key: str, kind: type, path: str) -> Any:
     found: Any = declared.get(key)
     number = isinstance(found, int | kind) and not isinstance(found, bool)
     if not number or not 0 < found < 10**9:

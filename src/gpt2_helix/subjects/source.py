@@ -9,13 +9,15 @@ from gpt2_helix.subjects.errors import HubUnreachableError, SubjectError
 from gpt2_helix.subjects.subject import LiveSubject, RecordedSubject, Subject
 from gpt2_helix.subjects.table import HUB_MODELS
 from gpt2_helix.subjects.tensors import SafetensorsFile, sha256_of_file
+from gpt2_helix.texts import Material
 
 DEFAULT = "gpt2"
 MINILM = "minilm"
 CONTROL = "control:"
+BUILT_PREFIX = "built:"
 
 
-def open_subject(spec: str | None, data: Path) -> Subject:
+def open_subject(spec: str | None, data: Path, material: Material | None = None) -> Subject:
     """Open the model that is to be judged.
 
     Parameters
@@ -27,15 +29,18 @@ def open_subject(spec: str | None, data: Path) -> Subject:
         small where the hub or its cache has it, and otherwise what is recorded of it.
     data
         Where records are, by subject.
+    material
+        Text to run through it; by default the texts of ``data``.
 
     Raises
     ------
     SubjectError
         If there is no such subject, or it is not sound; one line.
     """
+    material = material or Material((data / "texts",))
     if spec is None:
         try:
-            return open_hub(DEFAULT)
+            return open_hub(DEFAULT, material)
         except HubUnreachableError:
             return RecordedSubject(DEFAULT, data / DEFAULT)
     if spec.startswith(CONTROL):
@@ -43,33 +48,48 @@ def open_subject(spec: str | None, data: Path) -> Subject:
         from gpt2_helix import controls
 
         name, _, base = spec.removeprefix(CONTROL).partition(":")
-        return controls.build(name, open_subject(base or None, data), spec)
+        return controls.build(name, open_subject(base or None, data, material), spec)
     if spec in HUB_MODELS:
-        return open_hub(spec, whole=False)
+        return open_hub(spec, material, whole=False)
     if spec == MINILM:
         return open_minilm()
     if Path(spec).is_dir():
-        return open_folder(Path(spec), spec)
-    known = ", ".join([*HUB_MODELS, MINILM, "control:NAME"])
+        return open_folder(Path(spec), spec, material)
+    if spec.startswith(BUILT_PREFIX):
+        # Here too: what is built is built for the tests of what is opened here.
+        from gpt2_helix.subjects.built import BUILT, open_built
+
+        if (name := spec.removeprefix(BUILT_PREFIX)) in BUILT:
+            return open_built(name, material)
+        raise SubjectError(
+            f"--subject: expected built: and one of {', '.join(BUILT)}, found {spec!r}"
+        )
+    known = ", ".join([*HUB_MODELS, MINILM, "built:NAME", "control:NAME"])
     raise SubjectError(f"--subject: expected {known} or a folder, found {spec!r}")
 
 
-def open_folder(folder: Path, name: str) -> LiveSubject:
+def open_folder(folder: Path, name: str, material: Material | None = None) -> LiveSubject:
     """Open a folder with ``config.json`` and ``model.safetensors``."""
     config = read_config(folder / "config.json")
     weights = folder / hub.WEIGHTS
     tensors = SafetensorsFile(weights)
     digests = {path.name: sha256_of_file(path) for path in (folder / "config.json", weights)}
-    return LiveSubject(name, config, tensors, digests)
+
+    def file(wanted: str) -> Path | None:
+        return folder / wanted if (folder / wanted).is_file() else None
+
+    return LiveSubject(name, config, tensors, digests, material, file)
 
 
-def open_hub(name: str, *, whole: bool = True) -> LiveSubject:
+def open_hub(name: str, material: Material, *, whole: bool = True) -> LiveSubject:
     """Open a model of the hub.
 
     Parameters
     ----------
     name
         Key of ``table.HUB_MODELS``.
+    material
+        Text to run through it.
     whole
         Whether to do without it unless all of its tensors can be had.
     """
@@ -79,7 +99,12 @@ def open_hub(name: str, *, whole: bool = True) -> LiveSubject:
     tensors = hub.HubTensors(model, config.architecture.W_pos)
     if whole and not tensors.can_be_had():
         raise HubUnreachableError(f"{model.repo}: expected all tensors, found some at most")
-    return LiveSubject(name, config, tensors, {"config.json": model.sha256["config.json"]})
+    digests = {"config.json": model.sha256["config.json"]}
+
+    def file(wanted: str) -> Path | None:
+        return hub.fetch(model, wanted) if wanted in model.sha256 else None
+
+    return LiveSubject(name, config, tensors, digests, material, file)
 
 
 def open_minilm() -> LiveSubject:

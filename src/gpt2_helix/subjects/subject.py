@@ -2,19 +2,28 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
+from jaxtyping import Int
 from threadpoolctl import threadpool_limits
 
-from gpt2_helix import records
+from gpt2_helix import records, texts
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.subjects import gpt2
 from gpt2_helix.subjects.attention import AttentionBlock
-from gpt2_helix.subjects.config import Config
+from gpt2_helix.subjects.config import Config, Head
 from gpt2_helix.subjects.errors import MissingTensorError, SubjectError
 from gpt2_helix.subjects.tensors import Array, sha256_of_tensor
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from gpt2_helix.measure.output import OnText
+    from gpt2_helix.runner import Runner
 
 Result = TypeVar("Result")
 
@@ -59,6 +68,10 @@ class LiveSubject:
         Tensors by their Hugging Face names; the architecture's prefix may stand before them.
     digests
         sha256 of the files they come from.
+    material
+        Text to run through it.
+    file
+        Path of another file of the model by its name, such as ``vocab.json``, if it has one.
 
     Raises
     ------
@@ -68,11 +81,19 @@ class LiveSubject:
     """
 
     def __init__(
-        self, name: str, config: Config, tensors: Mapping[str, Array], digests: dict[str, str]
+        self,
+        name: str,
+        config: Config,
+        tensors: Mapping[str, Array],
+        digests: dict[str, str],
+        material: texts.Material | None = None,
+        file: Callable[[str], Path | None] = lambda name: None,
     ) -> None:
         self.name = name
         self.config = config
         self.tensors = tensors
+        self.material = material or texts.Material()
+        self.file = file
         self.digests = dict(digests)
         self.recorded_on: str | None = None
         self.read: dict[str, str] = {}
@@ -116,6 +137,70 @@ class LiveSubject:
         self._blocks[layer] = block
         return block
 
+    @cached_property
+    def runner(self) -> "Runner":
+        """The model, ready to be run.
+
+        Raises
+        ------
+        MissingTensorError
+            If a tensor is not there; names all that are not.
+        """
+        if self.config.model_type != "gpt2":
+            raise MissingTensorError([f"a GPT-2 (it is a {self.config.model_type})"], self.name)
+        shapes = gpt2.shapes(self.config)
+        if missing := self.missing(list(shapes)):
+            raise MissingTensorError(missing, self.name)
+        # Here, not above: claims that run no model are judged without waiting for torch.
+        from gpt2_helix.runner import Runner
+
+        return Runner(self.config, {n: self.tensor(n, shape) for n, shape in shapes.items()})
+
+    @cached_property
+    def tokenizer(self) -> "Tokenizer":
+        """What turns text into tokens of this model."""
+        tokenizer = texts.tokenizer(self.file, self.name)
+        if tokenizer.get_vocab_size() > self.config.vocab_size:
+            raise SubjectError(
+                f"{self.name}: expected a tokenizer of at most {self.config.vocab_size} tokens, "
+                f"the rows of wte.weight, found {tokenizer.get_vocab_size()}"
+            )
+        return tokenizer
+
+    @cached_property
+    def windows(self) -> Int[np.ndarray, "window position"]:
+        """Windows of text, as tokens."""
+        length = min(texts.WINDOW, self.config.n_positions)
+        corpus = texts.read_texts(self.material.corpus)
+        return texts.windows(self.tokenizer, corpus, self.material.n_windows, length)
+
+    @cached_property
+    def prompt(self) -> texts.RepetitionPrompt:
+        """The prompt that asks to repeat."""
+        if self.material.prompt is None:
+            return texts.generated_prompt(self.tokenizer, self.config.n_positions)
+        return texts.prompt_from_file(self.tokenizer, self.config.n_positions, self.material.prompt)
+
+    @cached_property
+    def on_text(self) -> "OnText":
+        """What ``measure.output.on_text`` finds: text is run once for all that ask."""
+        from gpt2_helix.measure import output
+
+        return self.measure(output.on_text)
+
+    @property
+    def main_heads(self) -> tuple[Head, ...]:
+        """The heads said to be the main previous-token heads.
+
+        Raises
+        ------
+        MissingTensorError
+            If nobody has said so of this model.
+        """
+        if not self.config.previous_token_heads:
+            raise MissingTensorError(["previous_token_heads in config.json"], self.name)
+        return self.config.previous_token_heads
+
     def missing(self, names: list[str]) -> list[str]:
         """Which of these tensors the subject does not hold."""
         return [name for name in names if self._stored_name(name) is None]
@@ -143,10 +228,12 @@ class LiveSubject:
         """Call a measurement with what its parameters name; see ``Subject.measure``."""
         if measurement not in self._measured:
             needed = inspect.signature(measurement).parameters
-            # One thread: sums then come out the same on every machine, and matrices this small
-            # gain nothing from more (where cores are busy, threads that wait cost much).
-            with threadpool_limits(1):
-                self._measured[measurement] = measurement(*(getattr(self, name) for name in needed))
+            arguments = [getattr(self, name) for name in needed]
+            # One thread for what runs no model: sums then come out the same on every machine, and
+            # matrices this small gain nothing from more (on busy cores, threads that wait cost
+            # much).
+            with nullcontext() if "runner" in needed else threadpool_limits(1):
+                self._measured[measurement] = measurement(*arguments)
         result: Result = self._measured[measurement]
         return result
 
@@ -181,5 +268,5 @@ class RecordedSubject:
 
     def measure(self, measurement: Callable[..., Result]) -> Result:
         """Read a result back; see ``Subject.measure``."""
-        kind: type[Result] = get_type_hints(measurement)["return"]
+        kind: type[Result] = measurement.__annotations__["return"]
         return records.read(self.folder, measurement, kind, self._control)

@@ -1,0 +1,85 @@
+"""Asked to repeat a pair of words, the model is sure of the first, doctored or not.
+
+The prompt is twenty exchanges in which a random string of words is repeated, then the pair's own;
+it ends on the opening quote of the answer. A variant of a word counts as the word: its plural, or
+a prefix of three letters or more. None of the tolerances was tuned on GPT-2.
+"""
+
+import pytest
+
+from gpt2_helix.measure import repetition
+from gpt2_helix.subjects import Subject
+from gpt2_helix.verdicts import Measured
+
+SURE = 0.99
+
+
+@pytest.mark.claim(
+    "repetition.first-word",
+    post="The experiment with the pair of words",
+    needs="F",
+    tolerance={"probability": f"> {SURE}"},
+    why="The post's own number.",
+    refuted_by=["untrained"],
+)
+def test_first_word(subject: Subject, measured: Measured) -> None:
+    """Asked for "apple orange" it says apple, asked for "orange apple" it says orange."""
+    found = subject.measure(repetition.first_word)
+    intact = {pair: by_size[1] for pair, by_size in found.probability.items()}
+    measured(probability=intact, n_tokens=found.n_tokens)
+    assert all(p > SURE for p in intact.values())
+
+
+SIZES = (5, 10, 20)
+
+
+@pytest.mark.claim(
+    "repetition.survives-averaging",
+    post="The experiment with the pair of words",
+    needs="F",
+    tolerance={"probability": f"> {SURE}"},
+    why="The post's own number. A model that finds the word before by its position could not tell "
+    "which of two words in one group came first.",
+    refuted_by=["exact-positions", "untrained"],
+)
+def test_survives_averaging(subject: Subject, measured: Measured) -> None:
+    """Doctored in groups of 5, 10 and 20 it is as sure, in the worse of the two orders."""
+    found = subject.measure(repetition.first_word)
+    lower = {k: repetition.lower_of_orders(found)[k] for k in SIZES}
+    measured(probability=lower)
+    assert all(p > SURE for p in lower.values())
+
+
+BORDER_EFFECT = 0.01
+
+
+@pytest.mark.claim(
+    "repetition.same-group",
+    post="The experiment with the pair of words",
+    needs="F",
+    tolerance={
+        "rows_equal": "== 1",
+        "border_effect": f"<= {BORDER_EFFECT}",
+        "lowest_at_any_offset": f"> {SURE}",
+    },
+    why="Only two words with one and the same doctored row put the argument to the test. If the "
+    "model is sure at every offset, a border between the words can make no more difference than "
+    "the hundredth that being sure leaves.",
+    refuted_by=["exact-positions", "untrained"],
+)
+def test_same_group(subject: Subject, measured: Measured) -> None:
+    """Both words share a row, and it makes no difference whether a border falls between them."""
+    found = subject.measure(repetition.first_word)
+    border_effect = repetition.border_effect(found)
+    lowest = min(
+        p for by_size in found.by_offset.values() for offsets in by_size.values() for p in offsets
+    )
+    measured(
+        rows_equal=found.rows_equal,
+        border_effect=border_effect,
+        lowest_at_any_offset=lowest,
+        first_word_at=found.first_word_at,
+    )
+    assert all(found.rows_equal.values())
+    assert border_effect <= BORDER_EFFECT
+    assert lowest > SURE

@@ -1,0 +1,403 @@
+"""GPT-2 run through TransformerLens: many doctorings in one batch, and only what is asked kept.
+
+The model is a ``TransformerBridge`` whose attention and LayerNorm are left to transformers' own
+fused code; the bridge's hooks replace the positional embedding row by row and see the queries and
+keys. Weights are used as they are: nothing is folded or centred.
+"""
+
+import contextlib
+import logging
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from gpt2_helix.subjects.config import Config
+from gpt2_helix.subjects.errors import SubjectError
+
+with warnings.catch_warnings():
+    # The import sets a filter and a log level for the whole process: neither is ours to change.
+    _level = logging.getLogger("transformers").level
+    from transformer_lens.model_bridge import TransformerBridge
+    from transformer_lens.model_bridge.generalized_components import (
+        AttentionBridge,
+        LinearBridge,
+        NormalizationBridge,
+    )
+    from transformer_lens.model_bridge.sources import build_bridge_from_module
+
+    logging.getLogger("transformers").setLevel(_level)
+
+Tables = Float[Tensor, "doctoring position d_model"]
+
+VOCABULARY_AT_A_TIME = 32
+"""Positions whose distributions are held at once: at GPT-2's vocabulary 70 MB for 11 doctorings."""
+QUERIES_AT_A_TIME = 128
+
+
+@dataclass(frozen=True)
+class WindowStatistics:
+    """One window of text under every doctoring.
+
+    Attributes
+    ----------
+    kl
+        Mean over positions of KL(first doctoring || this one), nats.
+    loss
+        Mean next-token loss, nats.
+    same_top
+        Share of positions whose most probable token is that under the first doctoring; a tie for
+        the first place counts.
+    previous_token
+        Mean attention to the previous token, the first token left out, of the rows asked for.
+    """
+
+    kl: Float[np.ndarray, " doctoring"]
+    loss: Float[np.ndarray, " doctoring"]
+    same_top: Float[np.ndarray, " doctoring"]
+    previous_token: Float[np.ndarray, "row layer head"]
+
+
+class _Attention(AttentionBridge):
+    """transformers' own attention, one fused product for q, k and v, between the bridge's hooks."""
+
+    hook_aliases = {"hook_z": "o.hook_in"}  # noqa: RUF012
+    property_aliases: dict[str, str] = {}  # noqa: RUF012
+
+
+def _leave_to_transformers(adapter: Any) -> None:
+    """Tell the bridge not to take attention and LayerNorm apart, which costs twice the time."""
+    config = adapter.cfg
+    blocks = adapter.component_mapping["blocks"].submodules
+    blocks["attn"] = _Attention(
+        name="attn",
+        config=config,
+        submodules={"qkv": LinearBridge(name="c_attn"), "o": LinearBridge(name="c_proj")},
+    )
+    for part, name in ((blocks, "ln1"), (blocks, "ln2"), (adapter.component_mapping, "ln_final")):
+        part[name] = NormalizationBridge(
+            name=part[name].name, config=config, use_native_layernorm_autograd=True
+        )
+
+
+class Runner:
+    """A GPT-2 that can be run under doctored positions.
+
+    Parameters
+    ----------
+    config
+        Its sizes.
+    weights
+        All tensors of ``subjects.gpt2.shapes``, by name.
+    """
+
+    def __init__(self, config: Config, weights: Mapping[str, Float[np.ndarray, "..."]]) -> None:
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        tensors = {
+            f"transformer.{name}": torch.from_numpy(np.require(array, np.float32, ["C", "W"]))
+            for name, array in weights.items()
+        }
+        tensors["lm_head.weight"] = tensors["transformer.wte.weight"]
+        with torch.device("meta"):
+            model = GPT2LMHeadModel(_transformers_config(config))
+        model.load_state_dict(tensors, strict=True, assign=True)
+        model.tie_weights()
+        model.train(False).to(self.device)
+        self.config = config
+        self.bridge: TransformerBridge = build_bridge_from_module(
+            model,
+            "GPT2LMHeadModel",
+            hf_config=model.config,
+            post_adapter_hook=_leave_to_transformers,
+        )
+        self._model = model
+
+    def tables(self, doctored: Sequence[Float[np.ndarray, "position d_model"]]) -> Tables:
+        """Stack doctored position matrices."""
+        stacked = np.stack([W_pos.astype(np.float32) for W_pos in doctored])
+        return torch.from_numpy(stacked).to(self.device)
+
+    @torch.inference_mode()
+    def logits(
+        self, tokens: Int[np.ndarray, " position"], tables: Tables
+    ) -> Float[np.ndarray, "doctoring position vocabulary"]:
+        """Logits at every position of a short text under every doctoring."""
+        rows = torch.arange(len(tables))
+        hidden, _ = self._hidden(self._tokens(tokens).expand(len(tables), -1), tables[rows])
+        return (hidden @ self._unembedding).cpu().numpy()
+
+    @torch.inference_mode()
+    def windows(
+        self,
+        windows: Int[np.ndarray, "window position"],
+        tables: Tables,
+        attention_of: Sequence[int],
+    ) -> list[WindowStatistics]:
+        """Run windows of text under every doctoring.
+
+        Parameters
+        ----------
+        windows
+            Tokens.
+        tables
+            Doctored position matrices; the first is what the others are compared with.
+        attention_of
+            Doctorings whose attention to the previous token is wanted.
+        """
+        n, length = len(tables), windows.shape[1]
+        size = VOCABULARY_AT_A_TIME * n * self.config.vocab_size
+        # Fresh pages for every few positions cost as much as the numbers in them.
+        space = torch.empty(2, size, device=self.device)
+        found = []
+        for window in _progress("text", windows, len(windows)):
+            tokens = self._tokens(window)
+            previous = _PreviousToken(self, list(attention_of))
+
+            def run(
+                rows: list[int], tokens: Tensor = tokens, previous: _PreviousToken = previous
+            ) -> Tensor:
+                some = tokens.expand(len(rows), length)
+                return self._hidden(some, tables[rows], hooks=previous.hooks(rows))[0]
+
+            hidden = _in_parts(run, list(range(n)))
+            kl, loss, same = self._compare(hidden, tokens, space)
+            found.append(
+                WindowStatistics(
+                    (kl / length).numpy(),
+                    (loss / (length - 1)).numpy(),
+                    (same / length).numpy(),
+                    previous.mean(),
+                )
+            )
+        return found
+
+    @torch.inference_mode()
+    def continuations(
+        self,
+        prefix: Int[np.ndarray, " prefix"],
+        tails: Int[np.ndarray, "tail position"],
+        tables: Tables,
+        at_once: int = 8,
+    ) -> Float[np.ndarray, "doctoring tail vocabulary"]:
+        """Next-token probabilities after a common prefix and each of several tails.
+
+        The prefix is run once for each doctoring. The tails follow it side by side in one
+        sequence, each under the positions that it would have alone and a mask that lets it see the
+        prefix and itself, so that the cached keys and values are not copied.
+        """
+        n, length = tails.shape
+        place = torch.arange(n * length)
+        own = place[:, None] // length == place[None] // length
+        mask = torch.cat(
+            [
+                torch.ones(n * length, len(prefix), dtype=torch.bool),
+                own & (place[:, None] >= place[None]),
+            ],
+            dim=1,
+        ).to(self.device)[None, None]
+        positions = torch.arange(len(prefix), len(prefix) + length).repeat(n)
+        packed = self._tokens(tails.reshape(-1))
+
+        def run(rows: list[int]) -> Tensor:
+            some = tables[rows]
+            _, cache = self._hidden(self._tokens(prefix).expand(len(rows), -1), some, cache=True)
+            hidden, _ = self._hidden(
+                packed.expand(len(rows), -1), some, positions, past=cache, mask=mask
+            )
+            last = hidden.view(len(rows), n, length, -1)[:, :, -1]
+            return self._finite(last @ self._unembedding).softmax(-1).cpu()
+
+        starts = range(0, len(tables), at_once)
+        batches = [list(range(a, min(a + at_once, len(tables)))) for a in starts]
+        parts = [_in_parts(run, b) for b in _progress("repetition", batches, len(batches))]
+        return torch.cat(parts).numpy()
+
+    @property
+    def _unembedding(self) -> Float[Tensor, "d_model vocabulary"]:
+        return self._model.transformer.wte.weight.T
+
+    def _tokens(self, tokens: Int[np.ndarray, " position"]) -> Int[Tensor, " position"]:
+        return torch.from_numpy(tokens.astype(np.int64)).to(self.device)
+
+    def _hidden(
+        self,
+        tokens: Int[Tensor, "row position"],
+        W_pos: Float[Tensor, "row n_positions d_model"],
+        positions: Int[Tensor, " position"] | None = None,
+        *,
+        hooks: Sequence[tuple[str, Callable[..., Any]]] = (),
+        past: Any = None,
+        mask: Tensor | None = None,
+        cache: bool = False,
+    ) -> tuple[Float[Tensor, "row position d_model"], Any]:
+        """Final residual stream after LayerNorm, each row under its own position matrix."""
+        if positions is None:
+            positions = torch.arange(tokens.shape[1])
+        if int(positions.max()) >= W_pos.shape[1]:
+            raise SubjectError(
+                f"text: expected at most {W_pos.shape[1]} tokens, the model's context, "
+                f"found {int(positions.max()) + 1}"
+            )
+
+        def doctor(value: Tensor, hook: Any) -> Tensor:
+            return W_pos[:, positions]
+
+        with self.bridge.hooks(fwd_hooks=[("pos_embed.hook_out", doctor), *hooks]):
+            out = self._model.transformer(
+                tokens,
+                position_ids=positions[None].to(self.device),
+                past_key_values=past,
+                attention_mask=mask,
+                use_cache=cache or past is not None,
+            )
+        return out.last_hidden_state, out.past_key_values
+
+    def _compare(
+        self,
+        hidden: Float[Tensor, "doctoring position d_model"],
+        tokens: Int[Tensor, " position"],
+        space: Float[Tensor, "2 size"],
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Sums over positions of KL, loss and agreement, a few positions at a time."""
+        n, length = hidden.shape[:2]
+        vocabulary = self.config.vocab_size
+        kl, loss, same = (torch.zeros(n, dtype=torch.float64) for _ in range(3))
+        for a in range(0, length, VOCABULARY_AT_A_TIME):
+            z = min(a + VOCABULARY_AT_A_TIME, length)
+            m = z - a
+            logits, log_p = (s[: m * n * vocabulary].view(m * n, vocabulary) for s in space)
+            rows = hidden[:, a:z].transpose(0, 1).reshape(m * n, -1)
+            torch.mm(rows, self._unembedding, out=logits)
+            torch.log_softmax(logits, -1, out=log_p)
+            by_position = log_p.view(m, n, vocabulary)
+            p = torch.exp(by_position[:, 0], out=logits[:m])
+            cross = self._finite(torch.bmm(by_position, p[:, :, None])[..., 0])
+            kl += (cross[:, :1] - cross).double().sum(0).cpu()
+            top = p.argmax(-1)[:, None, None].expand(m, n, 1)
+            tops = by_position.gather(-1, top)[..., 0] >= by_position.amax(-1)
+            same += tops.double().sum(0).cpu()
+            target = tokens[a + 1 : z + 1]
+            at = target[:, None, None].expand(len(target), n, 1)
+            loss -= by_position[: len(target)].gather(-1, at)[..., 0].double().sum(0).cpu()
+        return kl, loss, same
+
+    def _finite(self, values: Tensor) -> Tensor:
+        if not torch.isfinite(values).all():
+            raise SubjectError("model: expected finite logits, found NaN or infinite ones")
+        return values
+
+
+class _PreviousToken:
+    """Attention of every head to the previous token, from the queries and keys that hooks see.
+
+    The softmax is exact, over blocks of queries; no pattern of all queries and keys is kept.
+    """
+
+    def __init__(self, runner: Runner, wanted: list[int]) -> None:
+        self._wanted = wanted
+        self._n_head = runner.config.n_head
+        self._n_layer = runner.config.n_layer
+        self._scale = (runner.config.n_embd // runner.config.n_head) ** -0.5
+        self._found: dict[tuple[int, int], Tensor] = {}
+
+    def hooks(self, rows: list[int]) -> list[tuple[str, Callable[..., None]]]:
+        """Hooks for a batch that holds these doctorings."""
+        here = [(place, row) for place, row in enumerate(rows) if row in self._wanted]
+        if not here:
+            return []
+
+        def hook(layer: int) -> Callable[..., None]:
+            def keep(value: Tensor, hook: Any) -> None:
+                for place, row in here:
+                    self._found[row, layer] = self._mean_attention(value[place])
+
+            return keep
+
+        return [(f"blocks.{i}.attn.qkv.hook_out", hook(i)) for i in range(self._n_layer)]
+
+    def mean(self) -> Float[np.ndarray, "row layer head"]:
+        """Mean over positions 1 .. of the attention to the position before."""
+        return np.array(
+            [
+                [self._found[row, layer].tolist() for layer in range(self._n_layer)]
+                for row in self._wanted
+            ]
+        )
+
+    def _mean_attention(self, qkv: Float[Tensor, "position qkv"]) -> Float[Tensor, " head"]:
+        n = len(qkv)
+        query, key, _ = qkv.view(n, 3, self._n_head, -1).permute(1, 2, 0, 3)
+        query = query * self._scale
+        previous = (query[:, 1:] * key[:, :-1]).sum(-1)
+        normaliser = torch.empty(self._n_head, n, device=qkv.device)
+        for a in range(0, n, QUERIES_AT_A_TIME):
+            z = min(a + QUERIES_AT_A_TIME, n)
+            scores = query[:, a:z] @ key[:, :z].transpose(1, 2)
+            future = torch.ones(z - a, z - a, dtype=torch.bool, device=qkv.device).triu(1)
+            scores[..., a:].masked_fill_(future, -torch.inf)
+            normaliser[:, a:z] = scores.logsumexp(-1)
+        return (previous - normaliser[:, 1:]).exp().mean(-1)
+
+
+def _transformers_config(config: Config) -> GPT2Config:
+    """The same sizes for transformers; its one-kernel form of the same GELU."""
+    activation = config.activation
+    return GPT2Config(
+        vocab_size=config.vocab_size,
+        n_positions=config.n_positions,
+        n_embd=config.n_embd,
+        n_layer=config.n_layer,
+        n_head=config.n_head,
+        n_inner=config.n_inner,
+        layer_norm_epsilon=config.layer_norm_epsilon,
+        activation_function="gelu_pytorch_tanh" if activation == "gelu_new" else activation,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+
+
+def _in_parts(run: Callable[[list[int]], Tensor], rows: list[int]) -> Tensor:
+    """Run all rows at once, or where memory does not allow it, in smaller parts, and say so."""
+    size = len(rows)
+    while True:
+        try:
+            return torch.cat([run(rows[a : a + size]) for a in range(0, len(rows), size)])
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error) or size == 1:
+                raise
+        size = (size + 1) // 2
+        print(f"memory: too little for more, going on with {size} rows at once", file=sys.stderr)
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed; on the CPU torch has no type of its own for it."""
+    return (
+        isinstance(error, MemoryError | torch.OutOfMemoryError)
+        or "can't allocate memory" in str(error)
+        or "not enough memory" in str(error)
+    )
+
+
+@contextlib.contextmanager
+def _bar() -> Iterator[Progress]:
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:10}"), BarColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, console=console, transient=True, disable=not sys.stderr.isatty()
+    ) as progress:
+        yield progress
+
+
+def _progress(what: str, items: Any, total: int) -> Iterator[Any]:
+    """Go through items with a bar and the time left, where someone looks on."""
+    with _bar() as progress:
+        yield from progress.track(items, total=total, description=what)

@@ -1,0 +1,316 @@
+"""Transformers in GPT-2's architecture whose weights are written by formula, not trained.
+
+Both models repeat a string: asked to repeat ``" apple orange"`` they answer ``apple``, by the
+two-step circuit of Elhage et al. (2021): a *previous-token head* notes at each position which
+token came just before, an *induction head* looks for a position whose previous token is the
+present one, and copies what stands there. They differ in how "just before" is found:
+
+- ``exact_positions``: by the rows of W_pos themselves, so any averaging of rows breaks it;
+- ``causal_kernel``: where rows are averaged, by comparing recency-weighted summaries of the tokens,
+  which the causal mask makes from a mere ramp in W_pos, so averaging over some twenty positions
+  does no harm.
+
+How to read the formulas. The residual stream is cut into orthonormal subspaces; a ``(d_model, n)``
+matrix whose columns span one is its *frame*. All columns are orthogonal to the all-ones vector, so
+LayerNorm's centring changes nothing; and every position carries a constant of norm ``CONSTANT``,
+far above all else in the stream, so LayerNorm's division is the same everywhere to within one part
+in a thousand and its gain undoes it. LayerNorm is then the identity, and heads can be written as
+
+    score[i, j] = sum over terms of  (x_i . query_column) (x_j . key_column),
+
+    output[i]   = sum over j of attention[i, j] * (x_j @ value_frame) @ output_frame.T.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from gpt2_helix.texts import WORDS
+
+Frame = Float[np.ndarray, "d_model n"]
+
+N_POSITIONS = 512
+BEGIN, NEWLINE, OPEN, CLOSE = "<|endoftext|>", "\n", ' "', '"'
+TEMPLATE = ("User", ":", " Repeat", " this", " string", " exactly", "Assistant")
+VOCABULARY = (BEGIN, NEWLINE, OPEN, CLOSE, *TEMPLATE, *(f" {word}" for word in WORDS))
+"""Token of each row of ``wte.weight``; as in GPT-2, a word carries the space before it."""
+
+CONSTANT = 1000.0
+"""Norm of the constant; what else a position holds has norm 30 at most."""
+LOGIT = 15.0
+"""Logit of a token copied with attention 1; all others then share 200 exp(-15)."""
+MATCH = 70.0
+"""Induction score where the previous token is surely the present one."""
+RECENCY = 0.19
+"""Induction score gained per position, so that the latest match wins."""
+ERASE = 60.0
+"""Score of the erasing head at the same token; it is 0 elsewhere."""
+DEFAULT = 0.2
+"""What a resting head says, in units of LOGIT: NEWLINE, faintly."""
+
+
+class Transformer(NamedTuple):
+    """A GPT-2 in parts.
+
+    Attributes
+    ----------
+    weights
+        Float32 tensors by name, as on the hub; ``c_attn``, ``c_proj``, ``c_fc`` are (in, out).
+    config
+        The fields of ``config.json``.
+    """
+
+    weights: dict[str, Float[np.ndarray, "..."]]
+    config: dict[str, Any]
+
+
+class _Term(NamedTuple):
+    """Add (x_i @ query) . (x_j @ key) to score[i, j]; both (d_model, n)."""
+
+    query: Frame
+    key: Frame
+
+
+@dataclass(frozen=True)
+class _Head:
+    """One attention head: its score terms, and the frames it moves content between."""
+
+    scores: Sequence[_Term]
+    value: Frame  # (d_model, n)
+    output: Frame  # (d_model, n)
+
+
+def exact_positions(seed: int) -> Transformer:
+    """Two layers; the previous-token head finds i - 1 through W_pos itself.
+
+    Row j of W_pos holds, for 64 random frequencies w, the pair (cos wj, sin wj) / 8. A shift by one
+    position is a rotation of each pair, hence linear, so a head can ask for position i - 1:
+
+        score[i, j] = sharpness * mean over w of cos(w (i - 1 - j)),
+
+    which is ``sharpness`` at j = i - 1 and small elsewhere. The rows of an averaged group are
+    equal, so its positions score alike and the head sees them all, itself included.
+    """
+    rng = np.random.default_rng(seed)
+    n_frequencies, sharpness = 64, 60.0
+    n_token = len(VOCABULARY)
+    d_model = 2 * n_token + 2 * n_frequencies + 4
+    token, previous, cosine, sine, ramp, constant = _frames(
+        rng, d_model, (n_token, n_token, n_frequencies, n_frequencies, 1, 1)
+    )
+
+    frequency = rng.uniform(0, np.pi, n_frequencies)
+    angle = np.arange(N_POSITIONS)[:, None] * frequency
+    W_pos = _constant_and_ramp(constant, ramp)
+    W_pos += (np.cos(angle) @ cosine.T + np.sin(angle) @ sine.T) / np.sqrt(n_frequencies)
+
+    turn_c, turn_s = np.cos(frequency), np.sin(frequency)
+    one_back = np.hstack([cosine * turn_c + sine * turn_s, sine * turn_c - cosine * turn_s])
+    look_one_back = _Term(sharpness * one_back, np.hstack([cosine, sine]))
+    return _assemble(
+        token,
+        W_pos,
+        layers=[
+            [_Head([look_one_back], token, previous)],
+            # Averaging in pairs leaves a third of the attention on i - 1: the bar is above it.
+            _copying_heads(token, previous, constant, ramp, 35.0),
+        ],
+        previous_token_head=(0, 0),
+    )
+
+
+def causal_kernel(seed: int) -> Transformer:
+    """Three layers; the previous-token head compares summaries of the tokens seen so far.
+
+    *Layer 0, the kernel.* W_pos is a constant and a ramp: p_j = j, or the mean of its group. A
+    constant query against the ramp scores rate * p_j, and attention to BEGIN is held ``sink`` times
+    that of a token at the query's own p. With e the token embedding, each position gets
+
+        R_i = S_i / (1 + Z_i / sink),  S_i = sum over 1 <= j <= i of exp(rate (p_j - p_i)) e(x_j),
+
+    Z_i being the sum of the same weights. Only the causal mask makes this look back.
+
+    *Layer 1, the previous-token head.* It scores sharpness R_i . R_j + recency p_j, less much
+    where x_j = x_i, which keeps the head off its own position (a token immediately repeated is thus
+    not found). The ramp orders positions of different p: it alone serves the intact model, and
+    leads to the right group in the averaged one. Inside a group it says nothing, but there S_j only
+    gains terms as j grows, each a token that S_i holds too, so S_i . S_j climbs up to j = i - 1.
+    The first position of a group has its predecessor at the end of the last, which it remembers at
+    weight exp(-rate k): rate is low.
+
+    Why it fails in large groups: attention sums to 1, so that R, and not S, is at hand. One more
+    token changes the score by sharpness (sink R_i . e(x_j) - R_i . R_j) / (sink + Z_j), a
+    difference that shrinks with 1 / Z^2 once Z exceeds the sink, and is below zero for a token
+    rarer in the group than the others. The sink thus sets the group size that is borne.
+
+    *Layer 2, induction.* As in ``exact_positions``; the same comparison of summaries tells recent
+    matches from old ones of the same group.
+    """
+    rng = np.random.default_rng(seed)
+    rate, sink = 0.05, 13.0
+    sharpness, recency, not_itself = 60.0, 6.0, 3000.0
+    bar, match_recency = 10.0, 1.8
+    n_token = len(VOCABULARY)
+    d_model = 4 * n_token + 4  # two heads of 2 * n_token + 2, the rank of the score below
+    token, previous, summary, ramp, constant = _frames(
+        rng, d_model, (n_token, n_token, n_token, 1, 1)
+    )
+
+    begin = token[:, :1]
+    tokens_but_begin = np.hstack([np.zeros_like(begin), token[:, 1:]])
+    kernel = _Head(
+        [_recency(rate, constant, ramp), _sink(rate, np.log(sink), begin, constant, ramp)],
+        sink * tokens_but_begin,
+        summary,
+    )
+    previous_token = _Head(
+        [
+            _Term(sharpness * summary, summary),
+            _recency(recency, constant, ramp),
+            _Term(-not_itself * token, token),
+        ],
+        token,
+        previous,
+    )
+    recent = _Term(match_recency * summary, summary)
+    return _assemble(
+        token,
+        _constant_and_ramp(constant, ramp),
+        layers=[
+            [kernel],
+            [previous_token],
+            _copying_heads(token, previous, constant, ramp, bar, recent),
+        ],
+        previous_token_head=(1, 0),
+    )
+
+
+def _copying_heads(
+    token: Frame, previous: Frame, constant: Frame, ramp: Frame, bar: float, *more: _Term
+) -> list[_Head]:
+    """Make the last layer: the induction head, and a head that erases the present token.
+
+    A match that scores less than ``bar``, once its distance times RECENCY is taken off, is passed
+    over: the head rests on BEGIN. The tied unembedding reads the token subspace, where each
+    position still holds its own token; the second head attends to positions of that same token and
+    takes it away.
+    """
+    begin = token[:, :1]
+    says = token.copy()
+    says[:, 0] = DEFAULT * token[:, VOCABULARY.index(NEWLINE)]
+    induction = _Head(
+        [
+            _Term(MATCH * token, previous),
+            _recency(RECENCY, constant, ramp),
+            _sink(RECENCY, bar, begin, constant, ramp),
+            *more,
+        ],
+        token,
+        says,
+    )
+    erase = _Head([_Term(ERASE * token, token)], token, -token)
+    return [induction, erase]
+
+
+def _recency(rate: float, constant: Frame, ramp: Frame) -> _Term:
+    """score[i, j] = rate * p_j: the same query everywhere against the ramp."""
+    return _Term(rate * N_POSITIONS / CONSTANT * constant, ramp)
+
+
+def _sink(rate: float, height: float, begin: Frame, constant: Frame, ramp: Frame) -> _Term:
+    """score[i, BEGIN] = rate * p_i + height: a token's score at the query's own p, and more."""
+    return _Term(rate * N_POSITIONS * ramp + height / CONSTANT * constant, begin)
+
+
+def _constant_and_ramp(constant: Frame, ramp: Frame) -> Frame:
+    """W_pos, (N_POSITIONS, d_model): the constant, and j / N_POSITIONS along the ramp."""
+    return CONSTANT * constant.T + np.arange(N_POSITIONS)[:, None] / N_POSITIONS * ramp.T
+
+
+def _frames(rng: np.random.Generator, d_model: int, sizes: Sequence[int]) -> list[Frame]:
+    """Mutually orthonormal frames (d_model, size), all orthogonal to the all-ones vector.
+
+    The last, of size 1, is for the constant: +1, -1 over sqrt(2) on two coordinates that no other
+    frame touches, lest its size cost the others float32 digits. The others are random.
+    """
+    *random_sizes, _ = sizes
+    ones = np.ones((d_model - 2, 1))
+    basis, _ = np.linalg.qr(np.hstack([ones, rng.normal(size=(len(ones), sum(random_sizes)))]))
+    constant = np.zeros((d_model, 1))
+    constant[-2:, 0] = np.array([1, -1]) / np.sqrt(2)
+    frames = np.vstack([basis[:, 1:], np.zeros((2, sum(random_sizes)))])
+    return [*np.split(frames, np.cumsum(random_sizes)[:-1], axis=1), constant]
+
+
+def _assemble(
+    token: Frame,
+    W_pos: Frame,
+    layers: Sequence[Sequence[_Head]],
+    previous_token_head: tuple[int, int],
+) -> Transformer:
+    """Lay the heads out as GPT-2's tensors; two heads a layer, MLPs zero.
+
+    A head without scores and values writes nothing.
+    """
+    d_model, n_token = token.shape
+    n_head, d_mlp = 2, 4
+    d_head = d_model // n_head
+    # LayerNorm leaves x * sqrt(d_model) / |x|, and |x| is the constant's norm but for a trifle.
+    undo_norm = np.full(d_model, CONSTANT / np.sqrt(d_model))
+    zeros = np.zeros(d_model)
+
+    weights = {"wte.weight": token.T, "wpe.weight": W_pos}
+    for index, heads in enumerate(layers):
+        c_attn = np.zeros((d_model, 3, n_head, d_head))
+        c_proj = np.zeros((n_head, d_head, d_model))
+        for number, head in enumerate(heads):
+            query = np.hstack([term.query for term in head.scores])
+            n_score, n_value = query.shape[1], head.value.shape[1]
+            c_attn[:, 0, number, :n_score] = query * np.sqrt(d_head)  # GPT-2 divides by it
+            c_attn[:, 1, number, :n_score] = np.hstack([term.key for term in head.scores])
+            c_attn[:, 2, number, :n_value] = head.value
+            c_proj[number, :n_value] = head.output.T
+        block = {
+            "ln_1.weight": undo_norm,
+            "ln_1.bias": zeros,
+            "attn.c_attn.weight": c_attn.reshape(d_model, 3 * d_model),
+            "attn.c_attn.bias": np.zeros(3 * d_model),
+            "attn.c_proj.weight": c_proj.reshape(d_model, d_model),
+            "attn.c_proj.bias": zeros,
+            "ln_2.weight": undo_norm,
+            "ln_2.bias": zeros,
+            "mlp.c_fc.weight": np.zeros((d_model, d_mlp)),
+            "mlp.c_fc.bias": np.zeros(d_mlp),
+            "mlp.c_proj.weight": np.zeros((d_mlp, d_model)),
+            "mlp.c_proj.bias": zeros,
+        }
+        weights |= {f"h.{index}.{name}": tensor for name, tensor in block.items()}
+    weights |= {"ln_f.weight": LOGIT * undo_norm, "ln_f.bias": zeros}
+
+    config = {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "activation_function": "gelu_new",
+        "vocab_size": n_token,
+        "n_positions": N_POSITIONS,
+        "n_ctx": N_POSITIONS,
+        "n_embd": d_model,
+        "n_layer": len(layers),
+        "n_head": n_head,
+        "n_inner": d_mlp,
+        "layer_norm_epsilon": 1e-5,
+        "attn_pdrop": 0.0,
+        "embd_pdrop": 0.0,
+        "resid_pdrop": 0.0,
+        "tie_word_embeddings": True,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+        "previous_token_heads": [previous_token_head],
+    }
+    return Transformer(
+        {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in weights.items()},
+        config,
+    )

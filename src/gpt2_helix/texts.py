@@ -1,0 +1,271 @@
+"""What is run through a model: windows of natural text, and the prompt that asks to repeat.
+
+Both are made for a tokenizer, so that one maker serves GPT-2 and every model built for testing.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+from tokenizers import Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+
+from gpt2_helix.subjects.errors import MissingTensorError, SubjectError
+
+Tokens = Int[np.ndarray, " position"]
+Pair = tuple[str, str]
+
+WORDS = tuple(files("gpt2_helix").joinpath("words.txt").read_text(encoding="utf-8").split())
+"""What repetition prompts are made of: with a space before it, each is one token of GPT-2, and
+none begins another."""
+
+BEGIN = "<|endoftext|>"
+WINDOW = 512
+PAIR: Pair = ("apple", "orange")
+EXCHANGES = 20
+FIRST_WORD_AT = 499
+"""Position of the pair's first word: the next shares its group at every group size that is used."""
+OTHER_PAIRS = 20
+SEED = 20230810
+LEAST_PREFIX = 3
+UNEVEN = 4
+"""Words by which the strings of a prompt may differ in length."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What text to use.
+
+    Attributes
+    ----------
+    corpus
+        Text files; windows are taken from each in turn.
+    n_windows
+        Windows of text, two or more.
+    prompt
+        A prompt of the user's own with ``apple orange`` in it, to be used for the generated one.
+    """
+
+    corpus: tuple[Path, ...] = ()
+    n_windows: int = 16
+    prompt: Path | None = None
+
+
+@dataclass(frozen=True)
+class RepetitionPrompt:
+    """A prompt that ends where the first word of a pair should be repeated.
+
+    Attributes
+    ----------
+    prefix
+        Tokens up to the pair; the same for every pair.
+    tails
+        Pair to the tokens from its first word to the end of the prompt, all of one length.
+    variants
+        Word to the tokens that count as it: those whose text, stripped and case-folded, is the
+        word, its plural, or a prefix of it of three letters at least.
+    """
+
+    prefix: Tokens
+    tails: dict[Pair, Tokens]
+    variants: dict[str, list[int]] = field(repr=False)
+
+    @cached_property
+    def n_tokens(self) -> int:
+        """Tokens of the whole prompt."""
+        return len(self.prefix) + len(next(iter(self.tails.values())))
+
+
+def tokenizer(file: Callable[[str], Path | None], name: str) -> Tokenizer:
+    """Read a model's tokenizer: ``tokenizer.json``, or GPT-2's ``vocab.json`` and ``merges.txt``.
+
+    Raises
+    ------
+    MissingTensorError
+        If it has neither.
+    SubjectError
+        If the files are no tokenizer.
+    """
+    whole = file("tokenizer.json")
+    vocabulary, merges = (None, None) if whole else (file("vocab.json"), file("merges.txt"))
+    try:
+        if whole:
+            return Tokenizer.from_file(str(whole))
+        if vocabulary and merges:
+            made = Tokenizer(BPE.from_file(str(vocabulary), str(merges)))
+            made.pre_tokenizer = ByteLevel(add_prefix_space=False)
+            made.decoder = ByteLevelDecoder()
+            return made
+    except Exception as error:  # The library raises nothing more particular.
+        raise SubjectError(
+            f"{whole or vocabulary}: expected a tokenizer, found something else ({error})"
+        ) from None
+    raise MissingTensorError(["tokenizer.json", "vocab.json", "merges.txt"], name)
+
+
+def windows(
+    tokenizer: Tokenizer, texts: Sequence[str], n_windows: int, length: int
+) -> Int[np.ndarray, "window position"]:
+    """Cut texts into windows that each begin with ``<|endoftext|>``, from each text in turn.
+
+    Raises
+    ------
+    SubjectError
+        If the texts are empty or too short for so many windows, or ``n_windows < 2``.
+    """
+    if n_windows < 2:
+        raise SubjectError(f"windows: expected 2 or more, found {n_windows}")
+    body = length - 1
+    cut = [_encode(tokenizer, text) for text in texts]
+    pieces = [[t[a : a + body] for a in range(0, len(t) - body + 1, body)] for t in cut]
+    in_turn = [p[i] for i in range(n_windows) for p in pieces if i < len(p)]
+    if len(in_turn) < n_windows:
+        raise SubjectError(
+            f"corpus: expected text for {n_windows} windows of {body} tokens, "
+            f"found {sum(map(len, cut))} tokens, enough for {len(in_turn)}"
+        )
+    begin = np.full((n_windows, 1), _begin(tokenizer))
+    return np.concatenate([begin, np.stack(in_turn[:n_windows])], axis=1)
+
+
+def read_texts(paths: Sequence[Path]) -> list[str]:
+    """Read text files, or all ``.txt`` files of a folder.
+
+    Raises
+    ------
+    SubjectError
+        If a file is not there, empty, or not UTF-8 text.
+    """
+    texts = []
+    for path in paths:
+        for file in sorted(path.glob("*.txt")) if path.is_dir() else [path]:
+            try:
+                text = file.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise SubjectError(f"{file}: expected UTF-8 text, found {error}") from None
+            if not text.strip():
+                raise SubjectError(f"{file}: expected text, found none")
+            texts.append(text)
+    if not texts:
+        raise SubjectError(f"corpus: expected text files, found none in {list(map(str, paths))}")
+    return texts
+
+
+def other_pairs() -> list[Pair]:
+    """Pairs of other words, always the same, each in both orders."""
+    words = [w for w in WORDS if w not in PAIR]
+    drawn = np.random.default_rng(SEED).permutation(words)[: 2 * OTHER_PAIRS].tolist()
+    pairs = list(zip(drawn[::2], drawn[1::2], strict=True))
+    return [*pairs, *((b, a) for a, b in pairs)]
+
+
+def generated_prompt(tokenizer: Tokenizer, n_positions: int, seed: int = SEED) -> RepetitionPrompt:
+    """Twenty exchanges that repeat random strings of words, then the pair's own.
+
+    The strings' lengths are such that the pair's first word is at position 499.
+
+    Raises
+    ------
+    SubjectError
+        If the prompt is longer than the context, or a word is not one token.
+    """
+    rng = np.random.default_rng(seed)
+    up_to_pair = _question(PAIR).rpartition(_words(PAIR))[0]
+    fixed = 1 + EXCHANGES * len(_encode(tokenizer, _exchange(WORDS[:1])))
+    spare = FIRST_WORD_AT - fixed - len(_encode(tokenizer, up_to_pair))
+    lengths = np.ones(EXCHANGES, dtype=int)
+    for _ in range(spare // 2):
+        lengths[rng.choice(np.flatnonzero(lengths < lengths.min() + UNEVEN))] += 1
+    strings = [rng.choice(WORDS, size=n, replace=False).tolist() for n in lengths]
+    # An exchange holds each word twice: an odd token is made up by a line end at the beginning.
+    before = "\n" * (spare % 2) + "".join(map(_exchange, strings))
+    prompt = _prompt(tokenizer, lambda pair: before + _question(pair), n_positions)
+    if len(prompt.prefix) != FIRST_WORD_AT:
+        raise SubjectError(
+            f"prompt: expected the pair at position {FIRST_WORD_AT}, found {len(prompt.prefix)}; "
+            "is each word one token of this tokenizer?"
+        )
+    return prompt
+
+
+def prompt_from_file(tokenizer: Tokenizer, n_positions: int, path: Path) -> RepetitionPrompt:
+    """Take a prompt of the user's own, in which other pairs can stand for ``apple orange``.
+
+    Raises
+    ------
+    SubjectError
+        If the file does not hold the pair, the prompt is longer than the context, or a word is
+        not one token.
+    """
+    (text,) = read_texts([path])
+    text = text.rstrip("\n")
+    here = " ".join(PAIR)
+    before, found, after = text.rpartition(here)
+    if not found:
+        raise SubjectError(f"{path}: expected {here!r} in the prompt, found it nowhere")
+    return _prompt(tokenizer, lambda pair: before + " ".join(pair) + after, n_positions)
+
+
+def _words(words: Sequence[str]) -> str:
+    return "".join(f" {word}" for word in words)
+
+
+def _exchange(words: Sequence[str]) -> str:
+    return f'{_question(words)}{_words(words)}"\n'
+
+
+def _question(words: Sequence[str]) -> str:
+    return f'User: Repeat this string exactly: "{_words(words)}"\nAssistant: "'
+
+
+def _prompt(
+    tokenizer: Tokenizer, text: Callable[[Pair], str], n_positions: int
+) -> RepetitionPrompt:
+    pairs = [PAIR, PAIR[::-1], *other_pairs()]
+    begin = _begin(tokenizer)
+    tokens = [[begin, *_encode(tokenizer, text(pair)).tolist()] for pair in pairs]
+    for pair, ids in zip(pairs, tokens, strict=True):
+        if len(ids) != len(tokens[0]):
+            raise SubjectError(
+                f"prompt: expected each word to be one token, found {' '.join(pair)!r} to take "
+                f"{len(ids) - len(tokens[0])} more than {' '.join(pairs[0])!r}"
+            )
+    if len(tokens[0]) > n_positions:
+        raise SubjectError(f"prompt: expected at most {n_positions} tokens, found {len(tokens[0])}")
+    encoded = np.array(tokens)
+    first = int((encoded != encoded[0]).any(axis=0).argmax())
+    return RepetitionPrompt(
+        prefix=encoded[0, :first],
+        tails={pair: ids[first:] for pair, ids in zip(pairs, encoded, strict=True)},
+        variants=_variants(tokenizer, {pair[0] for pair in pairs}),
+    )
+
+
+def _variants(tokenizer: Tokenizer, words: set[str]) -> dict[str, list[int]]:
+    accepted: dict[str, list[str]] = {}
+    for word in words:
+        prefixes = [word[:n] for n in range(LEAST_PREFIX, len(word) + 1)]
+        for text in [*prefixes, f"{word}s", f"{word}es"]:
+            accepted.setdefault(text, []).append(word)
+    found: dict[str, list[int]] = {word: [] for word in words}
+    for token in range(tokenizer.get_vocab_size()):
+        for word in accepted.get(tokenizer.decode([token]).strip().casefold(), []):
+            found[word].append(token)
+    return found
+
+
+def _encode(tokenizer: Tokenizer, text: str) -> Tokens:
+    return np.array(tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
+
+
+def _begin(tokenizer: Tokenizer) -> int:
+    token = tokenizer.token_to_id(BEGIN)
+    if token is None:
+        raise SubjectError(f"tokenizer: expected a token {BEGIN}, found none")
+    return int(token)

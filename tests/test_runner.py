@@ -1,0 +1,194 @@
+"""The runner against plain transformers, on a small random GPT-2."""
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from gpt2_helix import runner as runner_module
+from gpt2_helix.doctoring import Positions, average_in_groups
+from gpt2_helix.measure import output, repetition
+from gpt2_helix.runner import Runner
+from gpt2_helix.subjects import SubjectError, gpt2
+from gpt2_helix.subjects.config import config_from
+from gpt2_helix.subjects.tensors import Array
+
+SIZES: dict[str, Any] = {
+    "n_layer": 2,
+    "n_head": 2,
+    "n_embd": 16,
+    "n_positions": 64,
+    "vocab_size": 60,
+}
+CONFIG = config_from({"model_type": "gpt2", "layer_norm_epsilon": 1e-5, **SIZES}, "test")
+
+
+@cache
+def weights() -> dict[str, Array]:
+    rng = np.random.default_rng(0)
+    return {
+        name: (0.5 * rng.standard_normal(shape)).astype(np.float32)
+        for name, shape in gpt2.shapes(CONFIG).items()
+    }
+
+
+@cache
+def plain(attention: str = "sdpa") -> Any:
+    config = GPT2Config(**SIZES, bos_token_id=0, eos_token_id=0)
+    model = GPT2LMHeadModel(config).train(False)
+    named = {name: torch.tensor(array) for name, array in weights().items()}
+    model.transformer.load_state_dict(named, strict=True)
+    model.set_attn_implementation(attention)
+    return model
+
+
+@cache
+def ours() -> Runner:
+    return Runner(CONFIG, weights())
+
+
+@torch.inference_mode()
+def theirs(tokens: Array, W_pos: Positions, attention: str = "sdpa", **options: Any) -> Any:
+    """What transformers gives once its ``wpe.weight`` was overwritten."""
+    model = plain(attention)
+    model.transformer.wpe.weight.copy_(torch.tensor(W_pos))
+    return model(torch.tensor(tokens)[None], **options)
+
+
+@pytest.fixture
+def tokens() -> Array:
+    return np.random.default_rng(1).integers(0, 60, 50)
+
+
+def W_pos() -> Positions:  # noqa: N802
+    return weights()["wpe.weight"]
+
+
+def test_intact_logits_are_those_of_transformers(tokens: Array) -> None:
+    found = ours().logits(tokens, ours().tables([W_pos()]))[0]
+    np.testing.assert_allclose(found, theirs(tokens, W_pos()).logits[0].numpy(), atol=1e-4)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.integers(1, 64).flatmap(lambda k: st.tuples(st.just(k), st.integers(0, k - 1))),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_doctored_rows_of_one_batch_are_models_with_overwritten_positions(
+    doctored: list[tuple[int, int]],
+) -> None:
+    tokens = np.random.default_rng(2).integers(0, 60, 40)
+    tables = [average_in_groups(W_pos(), k, offset) for k, offset in doctored]
+    found = ours().logits(tokens, ours().tables(tables))
+    for row, table in zip(found, tables, strict=True):
+        np.testing.assert_allclose(row, theirs(tokens, table).logits[0].numpy(), atol=1e-4)
+
+
+def test_statistics_on_text_are_those_of_whole_distributions(
+    tokens: Array, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "VOCABULARY_AT_A_TIME", 7)
+    monkeypatch.setattr(runner_module, "QUERIES_AT_A_TIME", 9)
+    tables = list(output.doctorings(W_pos()).values())
+    (found,) = ours().windows(tokens[None], ours().tables(tables), [0, 3])
+    log_p = [theirs(tokens, W).logits[0].log_softmax(-1) for W in tables]
+    for i, q in enumerate(log_p):
+        p = log_p[0]
+        assert found.kl[i] == pytest.approx(float((p.exp() * (p - q)).sum(-1).mean()), abs=1e-5)
+        loss = -q[:-1].gather(1, torch.tensor(tokens)[1:, None]).mean()
+        assert found.loss[i] == pytest.approx(float(loss), abs=1e-5)
+        assert found.same_top[i] == float((p.argmax(-1) == q.argmax(-1)).double().mean())
+    for place, row in enumerate([0, 3]):
+        attentions = theirs(tokens, tables[row], "eager", output_attentions=True).attentions
+        expected = [a[0].diagonal(-1, 1, 2).mean(-1).numpy() for a in attentions]
+        np.testing.assert_allclose(found.previous_token[place], expected, atol=1e-5)
+
+
+def test_continuations_are_whole_prompts(tokens: Array) -> None:
+    tails = np.random.default_rng(3).integers(0, 60, (5, 6))
+    tables = [average_in_groups(W_pos(), k) for k in (1, 5, 20)]
+    found = ours().continuations(tokens, tails, ours().tables(tables), at_once=2)
+    for row, table in zip(found, tables, strict=True):
+        for got, tail in zip(row, tails, strict=True):
+            whole = theirs(np.concatenate([tokens, tail]), table).logits[0, -1].softmax(-1)
+            np.testing.assert_allclose(got, whole.numpy(), atol=1e-5)
+
+
+def test_text_longer_than_the_context_is_refused() -> None:
+    with pytest.raises(SubjectError, match="at most 64 tokens, the model's context, found 65"):
+        ours().logits(np.zeros(65, dtype=np.int64), ours().tables([W_pos()]))
+
+
+def test_logits_that_are_not_finite_are_no_measurement(tokens: Array) -> None:
+    spoilt = {**weights(), "ln_f.weight": np.full(16, 3e38, np.float32)}
+    broken = Runner(CONFIG, spoilt)
+    with pytest.raises(SubjectError, match="expected finite logits"):
+        broken.windows(tokens[None], broken.tables([W_pos()]), [])
+    with pytest.raises(SubjectError, match="expected finite logits"):
+        broken.continuations(tokens, tokens[None, :3], broken.tables([W_pos()]))
+
+
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """An allocator that has room for three rows and no more."""
+    asked: list[int] = []
+    run = Runner._hidden
+
+    def hidden(self: Runner, tokens: Any, *arguments: Any, **options: Any) -> Any:
+        asked.append(len(tokens))
+        if len(tokens) > 3:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried too much")
+        return run(self, tokens, *arguments, **options)
+
+    monkeypatch.setattr(Runner, "_hidden", hidden)
+    return asked
+
+
+def test_too_little_memory_means_smaller_batches_and_a_line(
+    tokens: Array, little_memory: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    tables = ours().tables(list(output.doctorings(W_pos()).values()))
+    (found,) = ours().windows(tokens[None], tables, [0])
+    assert max(little_memory) > 3
+    assert "memory: too little for more, going on with 3 rows at once" in capsys.readouterr().err
+    assert found.kl[0] == pytest.approx(0, abs=1e-6)
+    assert np.isfinite(found.kl).all()
+
+
+def test_what_is_no_lack_of_memory_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(Runner, "_hidden", broken)
+    with pytest.raises(RuntimeError, match="shapes do not match"):
+        ours().windows(np.zeros((1, 9), np.int64), ours().tables([W_pos()]), [])
+
+
+def test_an_interval_holds_its_mean_and_is_the_same_every_time() -> None:
+    values = np.random.default_rng(0).standard_normal(16)
+    one, other = output._estimate(values), output._estimate(values)
+    assert one == other
+    assert one.low < one.mean < one.high
+
+
+def test_a_border_is_found_between_the_words() -> None:
+    def found(at: int, differs: int) -> repetition.FirstWord:
+        by_size = {k: [1.0 - 0.5 * (o == differs % k) for o in range(k)] for k in (5, 10, 20)}
+        none: dict[int, Any] = {}
+        return repetition.FirstWord(at, 9, {}, {"a b": by_size}, {}, none, none)
+
+    assert repetition.border_effect(found(499, 499)) == pytest.approx(0.5)
+    assert repetition.border_effect(found(499, 3)) < 0.2
+    # By definition: at this offset the two words, at 499 and 500, stand in two groups.
+    rows = np.arange(600.0)[:, None]
+    for k in (5, 10, 20):
+        apart = average_in_groups(rows, k, 499 % k)
+        assert apart[499, 0] != apart[500, 0]

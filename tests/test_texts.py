@@ -1,0 +1,143 @@
+"""Windows, prompts and tokenizers, good and bad."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Regex, Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Split
+
+from gpt2_helix import texts
+from gpt2_helix.subjects import LiveSubject, MissingTensorError, SubjectError, open_subject
+from gpt2_helix.subjects.built import repeated_segments, word_tokenizer
+from support import ROOT, Folder, helix_rows
+
+CORPUS = ROOT / "data" / "texts"
+
+
+@pytest.fixture
+def tokenizer() -> Tokenizer:
+    return word_tokenizer()
+
+
+def test_the_shipped_texts_are_enough_for_sixteen_windows() -> None:
+    read = texts.read_texts([CORPUS])
+    assert len(read) == 3
+    # GPT-2 takes a token for some four characters of English; six is safely more than it needs.
+    assert sum(len(text) // (6 * texts.WINDOW) for text in read) >= 16
+
+
+def test_windows_take_turns_among_texts(tokenizer: Tokenizer) -> None:
+    ones, twos = " apple" * 30, " orange" * 30
+    cut = texts.windows(tokenizer, [ones, twos], 4, 10)
+    assert cut.shape == (4, 10)
+    assert (cut[:, 0] == tokenizer.token_to_id(texts.BEGIN)).all()
+    assert [tokenizer.id_to_token(w[1]) for w in cut] == [" apple", " orange"] * 2
+
+
+@pytest.mark.parametrize(("n_windows", "message"), [(1, "expected 2 or more"), (9, "enough for 6")])
+def test_too_few_windows(tokenizer: Tokenizer, n_windows: int, message: str) -> None:
+    with pytest.raises(SubjectError, match=message):
+        texts.windows(tokenizer, [" apple" * 30, " orange" * 30], n_windows, 10)
+
+
+def test_an_empty_text_and_one_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(" \n")
+    with pytest.raises(SubjectError, match="expected text, found none"):
+        texts.read_texts([tmp_path])
+    (tmp_path / "a.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SubjectError, match="expected UTF-8 text"):
+        texts.read_texts([tmp_path])
+    with pytest.raises(SubjectError, match="expected UTF-8 text"):
+        texts.read_texts([tmp_path / "none.txt"])
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SubjectError, match="expected text files, found none"):
+        texts.read_texts([tmp_path / "folder"])
+
+
+def test_the_prompt_puts_the_pair_where_it_shares_every_group(tokenizer: Tokenizer) -> None:
+    prompt = texts.generated_prompt(tokenizer, 512)
+    at = len(prompt.prefix)
+    assert at == texts.FIRST_WORD_AT
+    assert all((at - 1) // k == at // k for k in (5, 10, 20, 50, 100, 200))
+    assert len(prompt.tails) == 2 + 2 * texts.OTHER_PAIRS
+    tail = prompt.tails["apple", "orange"]
+    assert [tokenizer.id_to_token(t) for t in tail[:3]] == [" apple", " orange", '"']
+    assert tokenizer.id_to_token(tail[-1]) == ' "'
+    assert prompt.prefix[0] == tokenizer.token_to_id(texts.BEGIN)
+    assert (prompt.prefix == tokenizer.token_to_id(" exactly")).sum() == texts.EXCHANGES + 1
+    assert set(prompt.tails) == {pair[::-1] for pair in prompt.tails}
+
+
+def test_a_context_too_short_for_the_prompt(tokenizer: Tokenizer) -> None:
+    with pytest.raises(SubjectError, match="expected at most 500 tokens, found 506"):
+        texts.generated_prompt(tokenizer, 500)
+
+
+def test_variants_are_the_word_its_plural_and_its_beginnings() -> None:
+    words = ["<|endoftext|>", " apple", "Apple", " apples", " app", " ap", " applesauce", " orange"]
+    made = Tokenizer(WordLevel({word: i for i, word in enumerate(words)}, unk_token=words[0]))
+    found = texts._variants(made, {"apple"})["apple"]
+    assert [words[i] for i in found] == [" apple", "Apple", " apples", " app"]
+
+
+def test_a_prompt_of_the_users_own(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    file = tmp_path / "prompt.txt"
+    file.write_text('User: Repeat this string exactly: " apple orange"\nAssistant: "\n')
+    prompt = texts.prompt_from_file(tokenizer, 512, file)
+    assert tokenizer.id_to_token(prompt.tails["orange", "apple"][0]) == " orange"
+    assert tokenizer.id_to_token(prompt.tails["orange", "apple"][-1]) == ' "'
+    file.write_text("Say it.")
+    with pytest.raises(SubjectError, match="expected 'apple orange' in the prompt"):
+        texts.prompt_from_file(tokenizer, 512, file)
+
+
+def test_a_word_that_is_more_than_one_token() -> None:
+    vocabulary = {piece: i for i, piece in enumerate([texts.BEGIN, *map(chr, range(32, 127))])}
+    letters = Tokenizer(WordLevel(vocabulary, unk_token=texts.BEGIN))
+    letters.pre_tokenizer = Split(Regex("."), behavior="isolated")
+    with pytest.raises(SubjectError, match="expected each word to be one token, found '"):
+        texts.generated_prompt(letters, 4096)
+
+
+def test_a_tokenizer_that_does_not_fit_the_vocabulary(folder: Folder) -> None:
+    path = folder(config={"vocab_size": 50})
+    word_tokenizer().save(str(path / "tokenizer.json"))
+    subject = open_subject(str(path), ROOT / "data")
+    assert isinstance(subject, LiveSubject)
+    with pytest.raises(SubjectError, match="expected a tokenizer of at most 50 tokens"):
+        _ = subject.tokenizer
+
+
+def test_no_tokenizer_and_a_broken_one(folder: Folder) -> None:
+    path = folder(tensors={"wpe.weight": helix_rows()})
+    subject = open_subject(str(path), ROOT / "data")
+    assert isinstance(subject, LiveSubject)
+    with pytest.raises(MissingTensorError, match=r"vocab\.json"):
+        _ = subject.tokenizer
+    (path / "tokenizer.json").write_text(json.dumps({"model": 1}))
+    with pytest.raises(SubjectError, match="expected a tokenizer, found something else"):
+        _ = subject.tokenizer
+
+
+def test_gpt2s_own_files_make_its_tokenizer(folder: Folder) -> None:
+    """Byte-level pieces with merges, in GPT-2's two files."""
+    path = folder()
+    pieces = ["<|endoftext|>", *map(chr, range(33, 127)), "Ġ", "ap", "Ġap", "Ċ"]
+    (path / "vocab.json").write_text(json.dumps({p: i for i, p in enumerate(pieces)}))
+    (path / "merges.txt").write_text("#version: 0.2\na p\nĠ ap\n")
+    subject = open_subject(str(path), ROOT / "data")
+    assert isinstance(subject, LiveSubject)
+    ids = subject.tokenizer.encode("ap ap\n").ids
+    assert [pieces[i] for i in ids] == ["ap", "Ġap", "Ċ"]
+    assert subject.tokenizer.decode(ids) == "ap ap\n"
+
+
+def test_repeated_segments_repeat_and_differ_by_window() -> None:
+    one, other = repeated_segments(0).split(), repeated_segments(1).split()
+    assert one != other
+    assert len(one) >= 511
+    assert len(set(one)) == 160
+    assert np.unique(one, return_counts=True)[1].max() > 1
