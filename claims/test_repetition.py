@@ -46,7 +46,14 @@ def test_survives_averaging(subject: Subject, measured: Measured) -> None:
     """Doctored in groups of 5, 10 and 20 it is as sure, in the worse of the two orders."""
     found = subject.measure(repetition.first_word)
     lower = {k: repetition.lower_of_orders(found)[k] for k in SIZES}
-    measured(probability=lower)
+    others = {k: found.others[k] for k in (1, *SIZES)}
+    measured(
+        probability=lower,
+        # Other pairs, both orders: no claim of the post, but is it these two words alone?
+        other_pairs_sure={k: rate.share for k, rate in others.items()},
+        other_pairs_low={k: rate.low for k, rate in others.items()},
+        other_pairs_high={k: rate.high for k, rate in others.items()},
+    )
     assert all(p > SURE for p in lower.values())
 
 

@@ -288,7 +288,8 @@ def table(verdicts: Sequence[Mapping[str, Any]], subject: Mapping[str, Any], wid
         ]
         if v["verdict"] == BLOCKED:
             more = f" and {len(v['missing']) - 2} more" if len(v["missing"]) > 2 else ""
-            lines = [("missing " + ", ".join(v["missing"][:2]) + more, "", "")]
+            lacks = "not recorded:" if v["evidence"] == "recorded" else "missing"
+            lines = [(f"{lacks} {', '.join(v['missing'][:2])}{more}", "", "")]
         columns = ["\n".join(column) for column in zip(*lines, strict=True)]
         grid.add_row(
             v["id"],
