@@ -1,6 +1,7 @@
 """A model's configuration, in one vocabulary whatever the architecture."""
 
 import json
+import reprlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,21 @@ class Architecture:
     W_pos
         Name of the position matrix.
     keys
-        Names in config.json of n_layer, n_head, n_embd, n_positions and the LayerNorm epsilon.
+        Names in config.json of n_layer, n_head, n_embd, n_positions and the LayerNorm epsilon;
+        None for an epsilon that is always 1e-5.
+    padding
+        Rows that the stored matrix has before that of the first position.
     """
 
     prefix: str
     W_pos: str
-    keys: tuple[str, str, str, str, str]
+    keys: tuple[str, str, str, str, str | None]
+    padding: int = 0
+
+    @property
+    def stored_W_pos(self) -> tuple[str, str]:  # noqa: N802
+        """Names that the position matrix can have in a file."""
+        return self.W_pos, self.prefix + self.W_pos
 
 
 ARCHITECTURES = {
@@ -44,7 +54,34 @@ ARCHITECTURES = {
             "layer_norm_eps",
         ),
     ),
+    "opt": Architecture(
+        "model.",
+        "decoder.embed_positions.weight",
+        (
+            "num_hidden_layers",
+            "num_attention_heads",
+            "hidden_size",
+            "max_position_embeddings",
+            None,
+        ),
+        padding=2,
+    ),
+    "gpt_neo": Architecture(
+        "transformer.",
+        "wpe.weight",
+        (
+            "num_layers",
+            "num_heads",
+            "hidden_size",
+            "max_position_embeddings",
+            "layer_norm_epsilon",
+        ),
+    ),
 }
+LARGEST = 2**20
+"""Bytes of a config.json."""
+TOO_MANY = 100_000
+"""Of layers, heads, dimensions or positions; a size is believed before any tensor is seen."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +96,8 @@ class Config:
         Blocks, heads a block, width of the residual stream, positions.
     layer_norm_epsilon
         Added to the variance in LayerNorm.
+    scores_over_layer
+        Whether attention scores of the n-th block are divided by n, as Stanford's GPT-2 does.
     """
 
     model_type: str
@@ -67,6 +106,7 @@ class Config:
     n_embd: int
     n_positions: int
     layer_norm_epsilon: float
+    scores_over_layer: bool = False
 
     @property
     def architecture(self) -> Architecture:
@@ -84,35 +124,41 @@ def read_config(path: Path) -> Config:
         positions, or a size is not a positive number.
     """
     try:
+        if (size := path.stat().st_size) > LARGEST:
+            raise SubjectError(f"{path}: expected at most {LARGEST} bytes, found {size}")
         declared = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SubjectError(f"{path.parent}: expected a config.json, found none") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SubjectError(f"{path}: expected JSON, found something else ({error})") from None
     if not isinstance(declared, dict):
         raise SubjectError(f"{path}: expected a JSON object, found {type(declared).__name__}")
     kind = declared.get("model_type")
-    if kind not in ARCHITECTURES:
+    if not isinstance(kind, str) or kind not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise SubjectError(
             f"{path}: expected a model_type with learned absolute positions ({known}), "
-            f"found {kind!r}, which has none that this project can read"
+            f"found {reprlib.repr(kind)}, which has none that this project can read"
         )
     keys = ARCHITECTURES[kind].keys
-    n_layer, n_head, n_embd, n_positions = (_positive(declared, key, int, path) for key in keys[:4])
+    n_layer, n_head, n_embd, n_positions = (
+        _positive(declared, str(key), int, path) for key in keys[:4]
+    )
     if n_embd % n_head:
         raise SubjectError(
             f"{path}: expected {keys[2]} to be a multiple of {keys[1]}, found {n_embd} and {n_head}"
         )
-    epsilon = _positive(declared, keys[4], float, path)
-    return Config(kind, n_layer, n_head, n_embd, n_positions, epsilon)
+    epsilon = _positive(declared, keys[4], float, path) if keys[4] else 1e-5
+    over_layer = declared.get("scale_attn_by_inverse_layer_idx") is True
+    return Config(kind, n_layer, n_head, n_embd, n_positions, epsilon, over_layer)
 
 
 def _positive(declared: dict[str, Any], key: str, kind: type, path: Path) -> Any:
     found: Any = declared.get(key)
     number = isinstance(found, int | kind) and not isinstance(found, bool)
-    if not number or not 0 < found < 10**9:
+    if not number or not 0 < found < TOO_MANY:
         raise SubjectError(
-            f"{path}: expected {key} to be a positive {kind.__name__}, found {found!r}"
+            f"{path}: expected {key} to be a positive {kind.__name__} below {TOO_MANY}, "
+            f"found {reprlib.repr(found)}"
         )
     return found
