@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-import shutil
+import re
 import signal
 import socket
 import subprocess
@@ -231,8 +231,6 @@ def test_a_refusal_is_said_and_not_argued_with(
     hub.forget()
     hub.faults = [Fault(WEIGHTS, status=status, retry_after=60 if status == 429 else None)]
     assert said in one_line(machine.run(*POSITIONS))
-    hub.forget()
-    assert machine.run(*FAST).returncode == 0
 
 
 def test_a_hub_that_is_broken_leaves_what_is_recorded(hub: Hub, machine: Machine) -> None:
@@ -418,8 +416,13 @@ def test_offline_and_without_a_cache(hub: Hub, machine: Machine) -> None:
 
 def test_a_cache_carried_to_another_machine(hub: Hub, machine: Machine, tmp_path: Path) -> None:
     machine.run(*ATTENTION)
-    other = Machine(tmp_path / "other", "http://127.0.0.1:9")
-    shutil.copytree(machine.home, other.home, symlinks=True)
+    text = (ROOT / "ARTIFACT.md").read_text()
+    here, there = re.findall(r"^(?:H=|tar ).*$", text, re.MULTILINE)
+    other = Machine(tmp_path / "other" / "hf", "http://127.0.0.1:9")
+    for line, home in ((here, machine.home), (there, other.home)):
+        environment = {**os.environ, "HF_HOME": str(home)}
+        subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment, check=True)
+    machine.home.rename(tmp_path / "gone")
     hub.forget()
     ran = other.run(*ATTENTION, HF_HUB_OFFLINE="1")
     assert "0 confirmed, 1 refuted, 0 blocked" in ran.stdout

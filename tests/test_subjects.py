@@ -49,6 +49,23 @@ def test_a_prefix_before_the_names_and_half_precision_are_read(folder: Folder) -
     np.testing.assert_array_equal(subject.W_pos, rows.astype(np.float32))
 
 
+def test_scores_that_are_divided_by_the_layer_are(folder: Folder) -> None:
+    tensors = {
+        "wpe.weight": helix_rows(),
+        "h.1.ln_1.weight": np.ones(768, np.float32),
+        "h.1.ln_1.bias": np.zeros(768, np.float32),
+        "h.1.attn.c_attn.weight": np.eye(768, 2304, dtype=np.float32),
+        "h.1.attn.c_attn.bias": np.zeros(2304, np.float32),
+    }
+    plain = opened(folder("plain", tensors=tensors))
+    scaled = opened(folder("scaled", {"scale_attn_by_inverse_layer_idx": True}, tensors))
+    (one, key), (half, same) = (
+        subject.attention(1).query_key(subject.W_pos, 0) for subject in (plain, scaled)
+    )
+    np.testing.assert_array_equal(half, one / 2)
+    np.testing.assert_array_equal(key, same)
+
+
 def test_a_measurement_is_made_once(folder: Folder) -> None:
     subject = opened(folder())
     assert subject.measure(helix.shape) is subject.measure(helix.shape)

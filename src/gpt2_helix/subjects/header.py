@@ -85,7 +85,7 @@ def parse_header(text: bytes, file_size: int) -> dict[str, Entry]:
         cannot be. Tensors must follow one another without gap or overlap and fill the file.
     """
     try:
-        declared = json.loads(text, object_pairs_hook=_without_twins)
+        declared = json.loads(text.decode(), object_pairs_hook=_without_twins)
     except HeaderError:
         raise
     except (ValueError, RecursionError) as error:

@@ -1,7 +1,9 @@
 """Digests of files that are remembered, so that a large file is not read for them on every run.
 
-A file's version is its path, size and time of change. Beside huggingface_hub's caches there is a
-note for each large file that was ever digested; it counts only for the version that it names.
+A file's version is its path, its size and the times of its last change, that of its content and
+that of its entry in the file system: the latter no copy takes along, so that what is carried to
+another machine is digested there anew. Beside huggingface_hub's caches there is a note for each
+large file that was ever digested; it counts only for the version that it names.
 """
 
 import hashlib
@@ -24,7 +26,7 @@ def sha256_of_version(path: Path) -> str:
     found = path.stat()
     if found.st_size < LARGE:
         return sha256_of_file(path)
-    version = [str(path), found.st_size, found.st_mtime_ns]
+    version = [str(path), found.st_size, found.st_mtime_ns, found.st_ctime_ns]
     note = CACHE / "digests" / f"{hashlib.sha256(str(path).encode()).hexdigest()}.json"
     with suppress(OSError, ValueError, KeyError, TypeError):
         noted = json.loads(note.read_text(encoding="utf-8"))
