@@ -6,6 +6,7 @@ to a content delivery network, here the same server under another name. It count
 bodies that it serves.
 """
 
+import gzip
 import hashlib
 import json
 import re
@@ -51,8 +52,8 @@ class Fault:
         Seconds to wait after each 64 KiB.
     commit, etag, size
         What to claim in the headers instead of the truth.
-    whole
-        Ignore ranges.
+    whole, gzip
+        Ignore ranges; and compress what was asked for as it is.
     """
 
     file: str = ""
@@ -68,6 +69,7 @@ class Fault:
     etag: str | None = None
     size: int | None = None
     whole: bool = False
+    gzip: bool = False
 
     @property
     def of_body(self) -> bool:
@@ -224,7 +226,10 @@ class Answer(BaseHTTPRequestHandler):
             content = content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]
         status, body = 200, content
         asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if asked and not fault.whole:
+        if fault.gzip:
+            body = gzip.compress(content)
+            headers["Content-Encoding"] = "gzip"
+        elif asked and not fault.whole:
             start, stop = int(asked[1]), min(int(asked[2] or len(content)) + 1, len(content))
             status, body = 206, content[start:stop]
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(content)}"

@@ -188,7 +188,7 @@ def test_a_digest_that_is_not_the_pinned_one(cached_gpt2: Path) -> None:
     size = HUB_MODELS["gpt2"].size["config.json"]
     (cached_gpt2 / "config.json").write_text(json.dumps({"model_type": "gpt2"}).ljust(size))
     pinned = HUB_MODELS["gpt2"].sha256["config.json"]
-    with pytest.raises(SubjectError, match=f"expected sha256 {pinned}, found"):
+    with pytest.raises(SubjectError, match=f"expected digest {pinned}, found"):
         open_subject("gpt2", NO_DATA)
 
 

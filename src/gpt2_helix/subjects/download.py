@@ -119,7 +119,7 @@ def receive(
                 if response.is_error:
                     raise _refusal(response, f"{repo}/{filename}")
                 skip = position - _begins_at(response, position)
-                for chunk in response.iter_raw():
+                for chunk in response.iter_bytes():
                     wanted = chunk[skip : skip + stop - position]
                     skip = max(skip - len(chunk), 0)
                     if wanted:

@@ -8,6 +8,7 @@ commit of forty hexadecimal digits. Everything is checked before it is used.
 """
 
 import hashlib
+import re
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -38,7 +39,6 @@ from gpt2_helix.subjects.tensors import (
     Array,
     SafetensorsFile,
     only_a_pickle,
-    sha256_of_file,
     sha256_of_tensor,
 )
 from gpt2_helix.subjects.versions import CACHE, sha256_of_version
@@ -47,6 +47,9 @@ POSITIONS = "positions.safetensors"
 """Where the position matrix is kept when it is all that was read of a file."""
 LARGEST = 2**24
 """Bytes of any file but the weights; vocabularies have a million or two."""
+AGAIN = "delete the file to download it anew"
+DIGEST = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+"""The hub names a large file by its sha256 and a small one as git does."""
 FIRST_BYTES = 2**14
 """Asked for first; GPT-2 small's header fits."""
 
@@ -218,12 +221,11 @@ def fetch(model: HubModel, filename: str) -> Path:
     size, pinned = model.size.get(filename), model.sha256.get(filename)
     if size is not None and (found := path.stat().st_size) != size:
         raise SubjectError(f"{path}: expected {size} bytes, found {found}; {AGAIN}")
-    if pinned and (sha256 := sha256_of_version(path)) != pinned:
-        raise SubjectError(f"{path}: expected sha256 {pinned}, found {sha256}; {AGAIN}")
+    # A file in the hub's own cache is a link to one that has its digest for a name.
+    expected = pinned or path.resolve().name
+    if DIGEST.fullmatch(expected) and (digest := _digest_like(expected, path)) != expected:
+        raise SubjectError(f"{path}: expected digest {expected}, found {digest}; {AGAIN}")
     return path
-
-
-AGAIN = "delete the file to download it anew"
 
 
 def folder_of(model: HubModel, commit: str) -> Path:
@@ -254,6 +256,11 @@ def _download(model: HubModel, filename: str, commit: str) -> Path:
             have = into.seek(0, 2)
             download.receive(model.repo, filename, commit, have, size, into.write)
         expected = model.sha256.get(filename) or announced.etag or ""
+        if not DIGEST.fullmatch(expected):
+            raise SubjectError(
+                f"{model.repo}/{filename}: expected {constants.ENDPOINT} to give a digest, "
+                f"found {expected!r:.80}"
+            )
         found = _digest_like(expected, partial)
         if found != expected:
             partial.unlink()
@@ -299,18 +306,12 @@ def _files(model: HubModel, commit: str) -> set[str]:
 
 
 def _digest_like(expected: str, path: Path) -> str:
-    """Digest of a file, of the kind of the one it is to be compared to.
-
-    The hub names a large file by its sha256 and a small one by git's sha1; another name it cannot
-    be compared to, and is returned as it is.
-    """
+    """Digest of a file, of the kind of the one it is to be compared to."""
     if len(expected) == 64:
-        return sha256_of_file(path)
-    if len(expected) == 40:
-        prefix = b"blob %d\0" % path.stat().st_size
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.sha1(prefix)).hexdigest()
-    return expected
+        return sha256_of_version(path)
+    prefix = b"blob %d\0" % path.stat().st_size
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.sha1(prefix)).hexdigest()
 
 
 def _require_online(model: HubModel, what: str) -> None:
