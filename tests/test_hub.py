@@ -377,12 +377,17 @@ def test_a_full_disk(hub: Hub, machine: Machine) -> None:
     assert hub.served[WEIGHTS] < len(FILES[WEIGHTS])
 
 
-def test_a_cache_that_cannot_be_written(machine: Machine, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("no folder")
-    machine.home = tmp_path / "file" / "hf"
-    assert "config.json: expected to write there, found Not a directory" in one_line(
-        machine.run(*FAST)
-    )
+def test_a_cache_that_cannot_be_written(machine: Machine) -> None:
+    machine.home.mkdir()
+    (machine.home / "assets").write_text("no folder")
+    line = one_line(machine.run(*FAST))
+    assert f"{machine.home}/assets/" in line
+    assert "config.json: expected to write there, found Not a directory" in line
+    # Where there is no hub either, what is recorded does without both.
+    machine.endpoint = f"http://127.0.0.1:{free_port()}"
+    ran = machine.run(*FAST, subject=None)
+    assert ran.returncode == 0, ran.stdout
+    assert "gpt2, recorded on" in ran.stdout
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes wherever it likes")

@@ -192,14 +192,16 @@ def commit_of(model: HubModel) -> str:
     if model.revision is not None:
         return model.revision
     known = folder_of(model, "main")
-    if known.is_file() and download.COMMIT.fullmatch(text := known.read_text().strip()):
-        return text
+    if known.is_file():
+        text = known.read_text(encoding="ascii", errors="replace").strip()
+        if download.COMMIT.fullmatch(text):
+            return text
     cached = try_to_load_from_cache(model.repo, "config.json", revision="main")
     if isinstance(cached, str):
         return Path(cached).parent.name
     _require_online(model, "config.json")
+    commit = str(download.head(model.repo, "config.json", "main").commit_hash)
     with _writing(known):
-        commit = str(download.head(model.repo, "config.json", "main").commit_hash)
         known.write_text(commit + "\n", encoding="ascii")
     return commit
 
@@ -245,22 +247,22 @@ def _download(model: HubModel, filename: str, commit: str) -> Path:
     """Download a file; what an earlier attempt received of it is not asked for again."""
     path = folder_of(model, commit) / filename
     partial = path.with_name(filename + ".partial")
+    announced = _announced(model, filename, commit)
+    size = announced.size or 0
+    expected = model.sha256.get(filename) or announced.etag or ""
+    if not DIGEST.fullmatch(expected):
+        raise SubjectError(
+            f"{model.repo}/{filename}: expected {constants.ENDPOINT} to give a digest, "
+            f"found {expected!r:.80}"
+        )
     with _writing(path), WeakFileLock(path.with_name(filename + ".lock")):
         if path.is_file():
             return path  # Another process has downloaded it while this one waited.
-        announced = _announced(model, filename, commit)
-        size = announced.size or 0
         with partial.open("ab") as into:
             if into.tell() > size:
                 into.truncate(0)
             have = into.seek(0, 2)
             download.receive(model.repo, filename, commit, have, size, into.write)
-        expected = model.sha256.get(filename) or announced.etag or ""
-        if not DIGEST.fullmatch(expected):
-            raise SubjectError(
-                f"{model.repo}/{filename}: expected {constants.ENDPOINT} to give a digest, "
-                f"found {expected!r:.80}"
-            )
         found = _digest_like(expected, partial)
         if found != expected:
             partial.unlink()
