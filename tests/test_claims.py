@@ -141,13 +141,13 @@ def wrong_subjects(folder: Folder) -> dict[str, str]:
     rows = helix_rows()
     rows[3, 3] = np.nan
     return {
-        "no-such-model": "built:NAME, control:NAME or a folder, found 'no-such-model'",
+        "no-such-model": "control:NAME or a folder, found 'no-such-model'",
         str(truncated.parent): "expected a whole safetensors file, found 1000 bytes",
         str(bare.parent): "expected a config.json, found none",
         str(folder("nan", tensors={"wpe.weight": rows})): "found 1 of 786432",
         str(folder("rotary", config={"model_type": "llama"})): "found 'llama'",
         str(folder("shape", tensors={"wpe.weight": rows[:9]})): "found (9, 768)",
-        "gpt2": "found neither (HF_HUB_OFFLINE is set)",
+        "gpt2": "as HF_HUB_OFFLINE is set, found none",
         "control:worse": "control: expected one of",
     }
 

@@ -304,9 +304,7 @@ class _PreviousToken:
 
     def __init__(self, runner: Runner, wanted: list[int]) -> None:
         self._wanted = wanted
-        self._n_head = runner.config.n_head
-        self._n_layer = runner.config.n_layer
-        self._scale = (runner.config.n_embd // runner.config.n_head) ** -0.5
+        self._config = runner.config
         self._found: dict[tuple[int, int], Tensor] = {}
 
     def hooks(self, rows: list[int]) -> list[tuple[str, Callable[..., None]]]:
@@ -318,27 +316,30 @@ class _PreviousToken:
         def hook(layer: int) -> Callable[..., None]:
             def keep(value: Tensor, hook: Any) -> None:
                 for place, row in here:
-                    self._found[row, layer] = self._mean_attention(value[place])
+                    self._found[row, layer] = self._mean_attention(value[place], layer)
 
             return keep
 
-        return [(f"blocks.{i}.attn.qkv.hook_out", hook(i)) for i in range(self._n_layer)]
+        return [(f"blocks.{i}.attn.qkv.hook_out", hook(i)) for i in range(self._config.n_layer)]
 
     def mean(self) -> Float[np.ndarray, "row layer head"]:
         """Mean over positions 1 .. of the attention to the position before."""
         return np.array(
             [
-                [self._found[row, layer].tolist() for layer in range(self._n_layer)]
+                [self._found[row, layer].tolist() for layer in range(self._config.n_layer)]
                 for row in self._wanted
             ]
         )
 
-    def _mean_attention(self, qkv: Float[Tensor, "position qkv"]) -> Float[Tensor, " head"]:
+    def _mean_attention(
+        self, qkv: Float[Tensor, "position qkv"], layer: int
+    ) -> Float[Tensor, " head"]:
         n = len(qkv)
-        query, key, _ = qkv.view(n, 3, self._n_head, -1).permute(1, 2, 0, 3)
-        query = query * self._scale
+        query, key, _ = qkv.view(n, 3, self._config.n_head, -1).permute(1, 2, 0, 3)
+        over_layer = layer + 1 if self._config.scores_over_layer else 1
+        query = query / (query.shape[-1] ** 0.5 * over_layer)
         previous = (query[:, 1:] * key[:, :-1]).sum(-1)
-        normaliser = torch.empty(self._n_head, n, device=qkv.device)
+        normaliser = torch.empty(self._config.n_head, n, device=qkv.device)
         for a in range(0, n, QUERIES_AT_A_TIME):
             z = min(a + QUERIES_AT_A_TIME, n)
             scores = query[:, a:z] @ key[:, :z].transpose(1, 2)
@@ -360,6 +361,7 @@ def _transformers_config(config: Config) -> GPT2Config:
         n_inner=config.n_inner,
         layer_norm_epsilon=config.layer_norm_epsilon,
         activation_function="gelu_pytorch_tanh" if activation == "gelu_new" else activation,
+        scale_attn_by_inverse_layer_idx=config.scores_over_layer,
         bos_token_id=0,
         eos_token_id=0,
     )

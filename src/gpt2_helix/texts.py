@@ -83,7 +83,7 @@ class RepetitionPrompt:
 
 
 def tokenizer(file: Callable[[str], Path | None], name: str) -> Tokenizer:
-    """Read a model's tokenizer: ``tokenizer.json``, or GPT-2's ``vocab.json`` and ``merges.txt``.
+    """Read a model's tokenizer: GPT-2's ``vocab.json`` and ``merges.txt``, or ``tokenizer.json``.
 
     Raises
     ------
@@ -92,8 +92,8 @@ def tokenizer(file: Callable[[str], Path | None], name: str) -> Tokenizer:
     SubjectError
         If the files are no tokenizer.
     """
-    whole = file("tokenizer.json")
-    vocabulary, merges = (None, None) if whole else (file("vocab.json"), file("merges.txt"))
+    vocabulary, merges = file("vocab.json"), file("merges.txt")
+    whole = None if vocabulary and merges else file("tokenizer.json")
     try:
         if whole:
             return Tokenizer.from_file(str(whole))

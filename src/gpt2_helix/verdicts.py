@@ -272,7 +272,7 @@ def table(verdicts: Sequence[Mapping[str, Any]], subject: Mapping[str, Any], wid
         sha256 = subject["digests"]["wpe.weight"]
         evidence += f" {subject['recorded_on']}\nfrom {sha256[:8]}"
     grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    grid.add_column("claim", no_wrap=True)
+    grid.add_column("replication" if subject.get("replication") else "claim", no_wrap=True)
     grid.add_column("measured", no_wrap=True)
     grid.add_column("", justify="right", no_wrap=True)
     grid.add_column("tolerance", no_wrap=True)
@@ -312,9 +312,26 @@ def _labelled(name: str, value: MeasuredValue) -> list[tuple[str, Number]]:
 def describe(subject: Any) -> str:
     """One line on what is under test and what the evidence is."""
     how = f"recorded on {subject.recorded_on}" if subject.recorded_on else "live"
+    if is_replication(subject):
+        how += ", a replication: not GPT-2 small"
+    at = f" at {subject.commit[:8]}" if subject.commit else ""
     shown = [n for n in sorted(subject.digests) if not n.startswith("h.")]
     digests = [f"{name} {subject.digests[name][:8]}" for name in shown]
-    return f"{subject.name}, {how}" + (f" (sha256 of {', '.join(digests)})" if digests else "")
+    return f"{subject.name}{at}, {how}" + (f" (sha256 of {', '.join(digests)})" if digests else "")
+
+
+def is_replication(subject: Any) -> bool:
+    """Whether what is measured is another model than the claims speak of.
+
+    GPT-2 small is known by the digest of its positions; a model that is broken, or built, on
+    purpose replicates nothing.
+    """
+    from gpt2_helix.subjects.source import BUILT_PREFIX, CONTROL
+    from gpt2_helix.subjects.table import HUB_MODELS
+
+    known = HUB_MODELS["gpt2"].W_pos_sha256
+    made = subject.name.startswith((CONTROL, BUILT_PREFIX))
+    return known not in subject.digests.values() and not made
 
 
 # --- pytest ---------------------------------------------------------------------------------
@@ -330,8 +347,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--subject",
         metavar="NAME_OR_FOLDER",
-        help="model under test: gpt2, minilm, control:NAME[:SUBJECT], or a folder with "
-        "config.json and model.safetensors (default: gpt2, or what data/ recorded of it)",
+        help="model under test: gpt2 or another name of the table of subjects, minilm, "
+        "control:NAME[:SUBJECT], or a folder with config.json and model.safetensors "
+        "(default: gpt2, or what data/ recorded of it)",
     )
     group.addoption(
         "--corpus",
@@ -474,6 +492,8 @@ def pytest_terminal_summary(
         "name": subject.name,
         "evidence": "recorded" if subject.recorded_on else "live",
         "recorded_on": subject.recorded_on,
+        "commit": subject.commit,
+        "replication": is_replication(subject),
         "digests": subject.digests,
     }
     width = max(terminalreporter._tw.fullwidth, TABLE_WIDTH)

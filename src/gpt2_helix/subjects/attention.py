@@ -18,6 +18,8 @@ class AttentionBlock:
         ``c_attn``: columns are queries, keys and values of all heads, in this order.
     n_head, epsilon
         Heads in the block; what LayerNorm adds to the variance.
+    scale
+        What attention scores are multiplied by, besides the usual 1 / sqrt(d_head).
     """
 
     ln_weight: Float[np.ndarray, " d_model"]
@@ -26,6 +28,7 @@ class AttentionBlock:
     bias: Float[np.ndarray, " qkv"]
     n_head: int
     epsilon: float
+    scale: float = 1.0
 
     def query_key(
         self, residual: Float[np.ndarray, "position d_model"], head: int
@@ -43,4 +46,4 @@ class AttentionBlock:
                 slice(start + head * d_head, start + (head + 1) * d_head) for start in (0, d_model)
             )
         )
-        return query, key
+        return query * self.scale, key

@@ -1,6 +1,7 @@
 """A model's configuration, in one vocabulary whatever the architecture."""
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,12 +35,21 @@ class Architecture:
     W_pos
         Name of the position matrix.
     keys
-        Names in config.json of n_layer, n_head, n_embd, n_positions and the LayerNorm epsilon.
+        Names in config.json of n_layer, n_head, n_embd, n_positions and the LayerNorm epsilon;
+        None for an epsilon that is always 1e-5.
+    padding
+        Rows that the stored matrix has before that of the first position.
     """
 
     prefix: str
     W_pos: str
-    keys: tuple[str, str, str, str, str]
+    keys: tuple[str, str, str, str, str | None]
+    padding: int = 0
+
+    @property
+    def stored_W_pos(self) -> tuple[str, str]:  # noqa: N802
+        """Names that the position matrix can have in a file."""
+        return self.W_pos, self.prefix + self.W_pos
 
 
 ARCHITECTURES = {
@@ -59,7 +69,34 @@ ARCHITECTURES = {
             "layer_norm_eps",
         ),
     ),
+    "opt": Architecture(
+        "model.",
+        "decoder.embed_positions.weight",
+        (
+            "num_hidden_layers",
+            "num_attention_heads",
+            "hidden_size",
+            "max_position_embeddings",
+            None,
+        ),
+        padding=2,
+    ),
+    "gpt_neo": Architecture(
+        "transformer.",
+        "wpe.weight",
+        (
+            "num_layers",
+            "num_heads",
+            "hidden_size",
+            "max_position_embeddings",
+            "layer_norm_epsilon",
+        ),
+    ),
 }
+LARGEST = 2**20
+"""Bytes of a config.json."""
+TOO_MANY = 100_000
+"""Of layers, heads, dimensions or positions; a size is believed before any tensor is seen."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +118,8 @@ class Config:
     previous_token_heads
         Heads said to be the main previous-token heads: by a field of this name in config.json, or
         by the post where there are GPT-2 small's 12 layers of 12 heads; else none.
+    scores_over_layer
+        Whether attention scores of the n-th block are divided by n, as Stanford's GPT-2 does.
     """
 
     model_type: str
@@ -93,6 +132,7 @@ class Config:
     n_inner: int
     activation: str
     previous_token_heads: tuple[Head, ...]
+    scores_over_layer: bool
 
     @property
     def architecture(self) -> Architecture:
@@ -110,10 +150,12 @@ def read_config(path: Path) -> Config:
         positions, or a size is not a positive number.
     """
     try:
+        if (size := path.stat().st_size) > LARGEST:
+            raise SubjectError(f"{path}: expected at most {LARGEST} bytes, found {size}")
         declared = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SubjectError(f"{path.parent}: expected a config.json, found none") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SubjectError(f"{path}: expected JSON, found something else ({error})") from None
     if not isinstance(declared, dict):
         raise SubjectError(f"{path}: expected a JSON object, found {type(declared).__name__}")
@@ -123,14 +165,16 @@ def read_config(path: Path) -> Config:
 def config_from(declared: Mapping[str, Any], path: str) -> Config:
     """Understand the fields of a ``config.json``; ``path`` is what errors call it."""
     kind = declared.get("model_type")
-    if kind not in ARCHITECTURES:
+    if not isinstance(kind, str) or kind not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
         raise SubjectError(
             f"{path}: expected a model_type with learned absolute positions ({known}), "
-            f"found {kind!r}, which has none that this project can read"
+            f"found {reprlib.repr(kind)}, which has none that this project can read"
         )
     keys = ARCHITECTURES[kind].keys
-    n_layer, n_head, n_embd, n_positions = (_positive(declared, key, int, path) for key in keys[:4])
+    n_layer, n_head, n_embd, n_positions = (
+        _positive(declared, str(key), int, path) for key in keys[:4]
+    )
     if n_embd % n_head:
         raise SubjectError(
             f"{path}: expected {keys[2]} to be a multiple of {keys[1]}, found {n_embd} and {n_head}"
@@ -142,10 +186,11 @@ def config_from(declared: Mapping[str, Any], path: str) -> Config:
         n_head,
         n_embd,
         n_positions,
-        layer_norm_epsilon=_positive(declared, keys[4], float, path),
+        layer_norm_epsilon=(_positive(declared, keys[4], float, path) if keys[4] else 1e-5),
         vocab_size=_positive({"vocab_size": 50257, **declared}, "vocab_size", int, path),
         n_inner=_positive({"n_inner": width}, "n_inner", int, path),
         activation=str(declared.get("activation_function", "gelu_new")),
+        scores_over_layer=declared.get("scale_attn_by_inverse_layer_idx") is True,
         previous_token_heads=_heads(declared, n_layer, n_head, path),
     )
 
@@ -168,8 +213,9 @@ def _heads(declared: Mapping[str, Any], n_layer: int, n_head: int, path: str) ->
 def _positive(declared: Mapping[str, Any], key: str, kind: type, path: str) -> Any:
     found: Any = declared.get(key)
     number = isinstance(found, int | kind) and not isinstance(found, bool)
-    if not number or not 0 < found < 10**9:
+    if not number or not 0 < found < TOO_MANY:
         raise SubjectError(
-            f"{path}: expected {key} to be a positive {kind.__name__}, found {found!r}"
+            f"{path}: expected {key} to be a positive {kind.__name__} below {TOO_MANY}, "
+            f"found {reprlib.repr(found)}"
         )
     return found

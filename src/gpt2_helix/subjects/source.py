@@ -1,14 +1,16 @@
 """From what the user typed to a subject: the one door that weights come in by."""
 
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
 from gpt2_helix.subjects import hub
-from gpt2_helix.subjects.config import read_config
+from gpt2_helix.subjects.config import Config, read_config
 from gpt2_helix.subjects.errors import HubUnreachableError, SubjectError
 from gpt2_helix.subjects.subject import LiveSubject, RecordedSubject, Subject
 from gpt2_helix.subjects.table import HUB_MODELS
-from gpt2_helix.subjects.tensors import SafetensorsFile, sha256_of_file
+from gpt2_helix.subjects.tensors import WEIGHTS, Array, SafetensorsFile, Skipping
+from gpt2_helix.subjects.versions import sha256_of_version
 from gpt2_helix.texts import Material
 
 DEFAULT = "gpt2"
@@ -71,14 +73,14 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
 def open_folder(folder: Path, name: str, material: Material | None = None) -> LiveSubject:
     """Open a folder with ``config.json`` and ``model.safetensors``."""
     config = read_config(folder / "config.json")
-    weights = folder / hub.WEIGHTS
-    tensors = SafetensorsFile(weights)
-    digests = {path.name: sha256_of_file(path) for path in (folder / "config.json", weights)}
+    weights = folder / WEIGHTS
+    tensors = _without_padding(SafetensorsFile(weights), config)
+    digests = {path.name: sha256_of_version(path) for path in (folder / "config.json", weights)}
 
     def file(wanted: str) -> Path | None:
         return folder / wanted if (folder / wanted).is_file() else None
 
-    return LiveSubject(name, config, tensors, digests, material, file)
+    return LiveSubject(name, config, tensors, digests, material=material, file=file)
 
 
 def open_hub(name: str, material: Material, *, whole: bool = True) -> LiveSubject:
@@ -96,15 +98,31 @@ def open_hub(name: str, material: Material, *, whole: bool = True) -> LiveSubjec
     model = HUB_MODELS[name]
     config_path = hub.fetch(model, "config.json")
     config = read_config(config_path)
-    tensors = hub.HubTensors(model, config.architecture.W_pos)
+    commit = hub.commit_of(model)
+    tensors = hub.HubTensors(model, config, commit)
     if whole and not tensors.can_be_had():
         raise HubUnreachableError(f"{model.repo}: expected all tensors, found some at most")
-    digests = {"config.json": model.sha256["config.json"]}
+    digests = {"config.json": sha256_of_version(config_path)}
 
     def file(wanted: str) -> Path | None:
-        return hub.fetch(model, wanted) if wanted in model.sha256 else None
+        # Of a pinned model, what is not pinned is not read.
+        return hub.fetch(model, wanted) if wanted in (model.sha256 or [wanted]) else None
 
-    return LiveSubject(name, config, tensors, digests, material, file)
+    return LiveSubject(
+        name,
+        config,
+        _without_padding(tensors, config),
+        digests,
+        commit=commit,
+        material=material,
+        file=file,
+    )
+
+
+def _without_padding(tensors: Mapping[str, Array], config: Config) -> Mapping[str, Array]:
+    """Tensors whose position matrix begins with the first position."""
+    padding, names = config.architecture.padding, config.architecture.stored_W_pos
+    return Skipping(tensors, names, padding) if padding else tensors
 
 
 def open_minilm() -> LiveSubject:

@@ -39,11 +39,14 @@ class Subject(Protocol):
         File or tensor name to hexadecimal sha256.
     recorded_on
         Day of the measurements when they are read back; None when they are made now.
+    commit
+        Of the repository that it was read from; None if it is from none, or that is not known.
     """
 
     name: str
     digests: dict[str, str]
     recorded_on: str | None
+    commit: str | None
 
     def measure(self, measurement: Callable[..., Result]) -> Result:
         """Result of a function of ``gpt2_helix.measure`` on this subject; the same every time.
@@ -72,6 +75,8 @@ class LiveSubject:
         Text to run through it.
     file
         Path of another file of the model by its name, such as ``vocab.json``, if it has one.
+    commit
+        Of the repository on the hub that they come from.
 
     Raises
     ------
@@ -88,6 +93,7 @@ class LiveSubject:
         digests: dict[str, str],
         material: texts.Material | None = None,
         file: Callable[[str], Path | None] = lambda name: None,
+        commit: str | None = None,
     ) -> None:
         self.name = name
         self.config = config
@@ -96,6 +102,7 @@ class LiveSubject:
         self.file = file
         self.digests = dict(digests)
         self.recorded_on: str | None = None
+        self.commit = commit
         self.read: dict[str, str] = {}
         """sha256 of every tensor that was asked for."""
         self._blocks: dict[int, AttentionBlock] = {}
@@ -132,7 +139,13 @@ class LiveSubject:
             raise MissingTensorError(missing, self.name)
         ln_weight, ln_bias, weight, bias = (self.tensor(n, shape) for n, shape in shapes.items())
         block = AttentionBlock(
-            ln_weight, ln_bias, weight, bias, self.config.n_head, self.config.layer_norm_epsilon
+            ln_weight,
+            ln_bias,
+            weight,
+            bias,
+            self.config.n_head,
+            self.config.layer_norm_epsilon,
+            1 / (layer + 1) if self.config.scores_over_layer else 1.0,
         )
         self._blocks[layer] = block
         return block
@@ -261,6 +274,7 @@ class RecordedSubject:
         self._control = control
         self.digests = records.weights(folder)
         self.recorded_on: str | None = records.date(folder)
+        self.commit: str | None = None
 
     def control(self, name: str) -> "RecordedSubject":
         """The results recorded of a broken copy."""

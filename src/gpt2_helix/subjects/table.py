@@ -1,6 +1,6 @@
-"""The models that have a name here, and the digests that pin them."""
+"""The models that have a name here, and what pins them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -10,23 +10,30 @@ class HubModel:
     Attributes
     ----------
     repo, revision
-        Repository id and commit.
-    sha256
-        File name to the hexadecimal sha256 that its bytes must have.
+        Repository id and commit; without one, what ``main`` is when it is first asked for.
+    size, sha256
+        File name to the bytes it must have: how many, and their hexadecimal sha256.
     W_pos_sha256
-        Hexadecimal sha256 of the position matrix as little-endian float32.
+        Hexadecimal sha256 of the position matrix as little-endian float32; None if not pinned.
     """
 
     repo: str
-    revision: str
-    sha256: dict[str, str]
-    W_pos_sha256: str
+    revision: str | None = None
+    size: dict[str, int] = field(default_factory=dict)
+    sha256: dict[str, str] = field(default_factory=dict)
+    W_pos_sha256: str | None = None
 
 
 HUB_MODELS = {
     "gpt2": HubModel(
         repo="openai-community/gpt2",
         revision="607a30d783dfa663caf39e06633721c8d4cfcd7e",
+        size={
+            "config.json": 665,
+            "merges.txt": 456_318,
+            "model.safetensors": 548_105_171,
+            "vocab.json": 1_042_301,
+        },
         sha256={
             "config.json": "0daed7749b4f02b8f76240d5444551d7b08712dab4d0adb8239c56ba823bb7b4",
             "merges.txt": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
@@ -34,5 +41,24 @@ HUB_MODELS = {
             "vocab.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
         },
         W_pos_sha256="29c69587e2af826b7c159c38620a32e549a925e6d9a0dc37cb563f377f5be772",
+    ),
+    # Not pinned by digest: nobody of this project has held their files. What is read is reported.
+    "gpt2-medium": HubModel(
+        "openai-community/gpt2-medium", "6dcaa7a952f72f9298047fd5137cd6e4f05f41da"
+    ),
+    "gpt2-large": HubModel(
+        "openai-community/gpt2-large", "32b71b12589c2f8d625668d2335a01cac3249519"
+    ),
+    "gpt2-xl": HubModel("openai-community/gpt2-xl", "15ea56dee5df4983c59b2538573817e1667135e2"),
+    "distilgpt2": HubModel("distilbert/distilgpt2", "2290a62682d06624634c1f46a6ad5be0f47f38aa"),
+    "alias-gpt2-small-x21": HubModel("stanford-crfm/alias-gpt2-small-x21"),
+    "battlestar-gpt2-small-x49": HubModel("stanford-crfm/battlestar-gpt2-small-x49"),
+    "caprica-gpt2-small-x81": HubModel("stanford-crfm/caprica-gpt2-small-x81"),
+    "darkmatter-gpt2-small-x343": HubModel("stanford-crfm/darkmatter-gpt2-small-x343"),
+    "expanse-gpt2-small-x777": HubModel("stanford-crfm/expanse-gpt2-small-x777"),
+    "opt-125m": HubModel("facebook/opt-125m", "27dcfa74d334bc871f3234de431e71c6eeba5dd6"),
+    "gpt-neo-125m": HubModel("EleutherAI/gpt-neo-125m", "21def0189f5705e2521767faed922f1f15e7d7db"),
+    "bert-base-uncased": HubModel(
+        "google-bert/bert-base-uncased", "86b5e0934494bd15c9632b12f734a8a67f723594"
     ),
 }

@@ -1,0 +1,293 @@
+"""A Hugging Face hub on 127.0.0.1, and what can go wrong with one.
+
+It speaks the protocol as far as huggingface_hub does when it asks for models: model info, tree,
+and HEAD and GET of resolve URLs, which for small files redirect within the hub and for large ones
+to a content delivery network, here the same server under another name. It counts the bytes of the
+bodies that it serves.
+"""
+
+import gzip
+import hashlib
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote
+
+COMMIT = "c0ffee" + 34 * "0"
+LARGE = 100_000
+CHUNK = 2**16
+RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
+DELIVERY = re.compile(r"/(?:delivery|api/resolve-cache)/(?P<repo>[^/]+/[^/]+)/(?P<file>.+)")
+INFO = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/revision/(?P<revision>[^/]+)")
+TREE = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/tree/(?P<revision>[^/?]+).*")
+
+
+@dataclass
+class Fault:
+    """What goes wrong with answers about a file.
+
+    Attributes
+    ----------
+    file
+        How the file's name ends; every file by default.
+    times
+        Answers that it spoils; after that all is well.
+    status
+        Refuse with this one.
+    retry_after
+        Seconds to name when refusing.
+    cut, stall
+        Break the connection, or say no more, after so many bytes of a body.
+    flip
+        Byte of the file to serve with all its bits changed.
+    silent
+        Accept the connection and never answer.
+    pace
+        Seconds to wait after each 64 KiB.
+    commit, etag, size
+        What to claim in the headers instead of the truth.
+    whole, gzip
+        Ignore ranges; and compress what was asked for as it is.
+    """
+
+    file: str = ""
+    times: int = 1000
+    status: int | None = None
+    retry_after: int | None = None
+    cut: int | None = None
+    stall: int | None = None
+    flip: int | None = None
+    silent: bool = False
+    pace: float = 0
+    commit: str | None = None
+    etag: str | None = None
+    size: int | None = None
+    whole: bool = False
+    gzip: bool = False
+
+    @property
+    def of_body(self) -> bool:
+        return not (self.status or self.silent or self.commit or self.etag or self.size)
+
+
+@dataclass
+class Hub:
+    """A running server.
+
+    Attributes
+    ----------
+    repositories
+        Repository id to file name to content; all at ``COMMIT``, which is also ``main``.
+    faults
+        What goes wrong now.
+    served
+        Body bytes sent for each file since the last ``forget``.
+    requests
+        Method and path of each request since then.
+    tokens
+        Host that each request was for, and the credentials that it brought.
+    """
+
+    repositories: dict[str, dict[str, bytes]]
+    faults: list[Fault] = field(default_factory=list)
+    served: dict[str, int] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    tokens: list[tuple[str, str]] = field(default_factory=list)
+    port: int = 0
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def total(self) -> int:
+        return sum(self.served.values())
+
+    def forget(self) -> None:
+        """Begin to count anew, with nothing going wrong."""
+        self.faults, self.served, self.requests = [], {}, []
+
+    def fault(self, file: str, *, body: bool) -> Fault:
+        """What goes wrong with this answer: with its body, or with what comes before one."""
+        for fault in self.faults:
+            if file.endswith(fault.file) and fault.times > 0 and fault.of_body == body:
+                fault.times -= 1
+                return fault
+        return Fault()
+
+
+@contextmanager
+def serve(repositories: dict[str, dict[str, bytes]]) -> Iterator[Hub]:
+    hub = Hub(repositories)
+
+    class Handler(Answer):
+        state = hub
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    hub.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        hub.stopping.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def etag(content: bytes) -> str:
+    """What the hub calls a content: a large one by its sha256, a small one as git does."""
+    if len(content) >= LARGE:
+        return hashlib.sha256(content).hexdigest()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+class Answer(BaseHTTPRequestHandler):
+    """One connection."""
+
+    state: Hub
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def do_HEAD(self) -> None:
+        self.answer()
+
+    def do_GET(self) -> None:
+        self.answer()
+
+    def answer(self) -> None:
+        if self.path != "/api/agent-harnesses":  # For huggingface_hub's own user agent, daily.
+            self.state.requests.append(f"{self.command} {self.path}")
+        brought = (self.headers.get("Host", ""), self.headers.get("Authorization", ""))
+        self.state.tokens.append(brought)
+        path = unquote(self.path)
+        # A client that goes away is one of the things that are tested.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            if asked := DELIVERY.fullmatch(path):
+                self.deliver(asked["repo"], asked["file"])
+            elif asked := RESOLVE.fullmatch(path):
+                self.resolve(asked["repo"], asked["revision"], asked["file"])
+            elif asked := INFO.fullmatch(path) or TREE.fullmatch(path):
+                self.list(asked["repo"], tree=asked.re is TREE)
+            else:
+                self.refuse(404, "RepoNotFound")
+
+    def resolve(self, repo: str, revision: str, file: str) -> None:
+        fault = self.state.fault(file, body=False)
+        if fault.silent:
+            self.state.stopping.wait(30)
+            return
+        if fault.status:
+            self.refuse(fault.status, "", fault.retry_after)
+            return
+        if repo not in self.state.repositories:
+            self.refuse(401, "RepoNotFound")
+            return
+        if revision not in (COMMIT, "main"):
+            self.refuse(404, "RevisionNotFound")
+            return
+        content = self.state.repositories[repo].get(file)
+        if content is None:
+            self.refuse(404, "EntryNotFound")
+            return
+        commit = {"X-Repo-Commit": fault.commit or COMMIT}
+        name = fault.etag or etag(content)
+        if len(content) < LARGE:
+            fault.times += 1  # It is the next answer that tells of the file.
+            self.send(307, commit | {"Location": f"/api/resolve-cache/{repo}/{file}"})
+            return
+        size = str(fault.size or len(content))
+        linked = {"X-Linked-Etag": f'"{name}"', "X-Linked-Size": size}
+        # Another name of this machine: to a client, another server.
+        location = f"http://localhost:{self.state.port}/delivery/{repo}/{file}"
+        self.send(302, commit | linked | {"Location": location})
+
+    def deliver(self, repo: str, file: str) -> None:
+        fault = self.state.fault(file, body=self.command == "GET")
+        content = self.state.repositories[repo][file]
+        headers = {
+            "X-Repo-Commit": fault.commit or COMMIT,
+            "ETag": f'"{fault.etag or etag(content)}"',
+            "Accept-Ranges": "bytes",
+        }
+        if fault.flip is not None:
+            at = fault.flip
+            content = content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]
+        status, body = 200, content
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        if fault.gzip:
+            body = gzip.compress(content)
+            headers["Content-Encoding"] = "gzip"
+        elif asked and not fault.whole:
+            start, stop = int(asked[1]), min(int(asked[2] or len(content)) + 1, len(content))
+            status, body = 206, content[start:stop]
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(content)}"
+        self.send(status, headers, len(body) if fault.size is None else fault.size)
+        if self.command == "GET":
+            self.body(file, body, fault)
+
+    def body(self, file: str, body: bytes, fault: Fault) -> None:
+        for start in range(0, len(body), CHUNK):
+            part = body[start : start + CHUNK]
+            for at in (fault.cut, fault.stall):
+                part = part if at is None else part[: max(at - start, 0)]
+            self.wfile.write(part)
+            self.state.served[file] = self.state.served.get(file, 0) + len(part)
+            if len(part) < len(body[start : start + CHUNK]):
+                if fault.stall is not None:
+                    self.state.stopping.wait(30)
+                self.close_connection = True
+                return
+            time.sleep(fault.pace)
+
+    def list(self, repo: str, *, tree: bool) -> None:
+        files = self.state.repositories[repo]
+        if tree:
+            answer: Any = [
+                {
+                    "type": "file",
+                    "path": name,
+                    "size": len(content),
+                    "oid": hashlib.sha1(content).hexdigest(),
+                    **(
+                        {"lfs": {"oid": etag(content), "size": len(content), "pointerSize": 134}}
+                        if len(content) >= LARGE
+                        else {}
+                    ),
+                }
+                for name, content in files.items()
+            ]
+        else:
+            answer = {
+                "_id": repo,
+                "id": repo,
+                "sha": COMMIT,
+                "siblings": [{"rfilename": name} for name in files],
+            }
+        text = json.dumps(answer).encode()
+        self.send(200, {"Content-Type": "application/json"}, len(text))
+        self.wfile.write(text)
+
+    def refuse(self, status: int, code: str, retry_after: int | None = None) -> None:
+        headers = {"X-Error-Code": code} if code else {}
+        if retry_after is not None:
+            headers["Retry-After"] = str(retry_after)
+        self.send(status, headers)
+
+    def send(self, status: int, headers: dict[str, str], length: int = 0) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(length))
+        self.end_headers()
