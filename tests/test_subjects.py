@@ -129,7 +129,7 @@ def test_integers_for_positions(folder: Folder, tmp_path: Path) -> None:
 
 
 def test_an_unknown_name() -> None:
-    with pytest.raises(SubjectError, match="expected gpt2, minilm, control:NAME or a folder"):
+    with pytest.raises(SubjectError, match="control:NAME, recorded:NAME or a folder"):
         opened("gpt-5")
 
 

@@ -6,6 +6,7 @@ and, in the same test, on every control that it names, so that no choice of test
 distribution of them, changes a verdict.
 """
 
+import inspect
 import json
 import math
 import operator
@@ -302,8 +303,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--subject",
         metavar="NAME_OR_FOLDER",
-        help="model under test: gpt2, minilm, control:NAME[:SUBJECT], or a folder with "
-        "config.json and model.safetensors (default: gpt2, or what data/ recorded of it)",
+        help="model under test: gpt2, minilm, control:NAME[:SUBJECT], recorded:NAME, or a folder "
+        "with config.json and model.safetensors (default: gpt2, or what data/ recorded of it)",
     )
     group.addoption(
         "--claims-json", metavar="FILE", type=Path, help="write the verdicts to this file"
@@ -367,7 +368,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         verdict, raised = judge(claim, assess, subject, lambda name: _control(config, name))
     except SubjectError as error:
         pytest.exit(f"{claim.id}: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
-    pyfuncitem.user_properties.append((_PROPERTY, json.dumps(asdict(verdict))))
+    terms = {"says": inspect.getdoc(pyfuncitem.obj), "post": claim.post, "why": claim.why}
+    pyfuncitem.user_properties.append((_PROPERTY, json.dumps({**asdict(verdict), **terms})))
     strict = bool(config.getini("strict"))
     if verdict.verdict == BLOCKED:
         why = f"blocked: {raised}"

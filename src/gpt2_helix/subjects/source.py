@@ -13,6 +13,7 @@ from gpt2_helix.subjects.tensors import SafetensorsFile, sha256_of_file
 DEFAULT = "gpt2"
 MINILM = "minilm"
 CONTROL = "control:"
+RECORDED = "recorded:"
 
 
 def open_subject(spec: str | None, data: Path) -> Subject:
@@ -23,8 +24,9 @@ def open_subject(spec: str | None, data: Path) -> Subject:
     spec
         ``gpt2`` (or another name of ``table.HUB_MODELS``); ``minilm``; a folder in Hugging Face
         layout, all of whose tensors need not be there; ``control:NAME`` or
-        ``control:NAME:SPEC``, a broken copy of GPT-2 small or of another subject. None is GPT-2
-        small where the hub or its cache has it, and otherwise what is recorded of it.
+        ``control:NAME:SPEC``, a broken copy of GPT-2 small or of another subject;
+        ``recorded:NAME``, what is recorded of a subject. None is GPT-2 small where the hub or its
+        cache has it, and otherwise what is recorded of it.
     data
         Where records are, by subject.
 
@@ -44,13 +46,16 @@ def open_subject(spec: str | None, data: Path) -> Subject:
 
         name, _, base = spec.removeprefix(CONTROL).partition(":")
         return controls.build(name, open_subject(base or None, data), spec)
+    if spec.startswith(RECORDED):
+        name = spec.removeprefix(RECORDED)
+        return RecordedSubject(name, data / name)
     if spec in HUB_MODELS:
         return open_hub(spec, whole=False)
     if spec == MINILM:
         return open_minilm()
     if Path(spec).is_dir():
         return open_folder(Path(spec), spec)
-    known = ", ".join([*HUB_MODELS, MINILM, "control:NAME"])
+    known = ", ".join([*HUB_MODELS, MINILM, "control:NAME", "recorded:NAME"])
     raise SubjectError(f"--subject: expected {known} or a folder, found {spec!r}")
 
 
