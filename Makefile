@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 ARGS ?=
 
-.PHONY: claims test check data repro figures lock clean
+.PHONY: claims test check data repro figures paper lock clean
 
 claims: .venv/installed
 	.venv/bin/pytest claims/ $(ARGS)
@@ -33,6 +33,9 @@ repro: .venv/installed
 
 figures: .venv/installed
 	for script in $(filter-out figures/style.py,$(wildcard figures/*.py)); do .venv/bin/python $$script || exit 1; done
+
+paper: .venv/installed
+	.venv/bin/python paper/typeset.py
 
 # torch comes first, so that no other package asks pip for a larger build of it.
 .venv/installed: pyproject.toml constraints.txt
