@@ -309,6 +309,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--claims-json", metavar="FILE", type=Path, help="write the verdicts to this file"
     )
+    group.addoption(
+        "--report", metavar="DIR", type=Path, help="write a page on the verdicts into this folder"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -429,6 +432,11 @@ def pytest_terminal_summary(
         from gpt2_helix.records import write_json
 
         write_json(path, {"schema": SCHEMA, "subject": about, "claims": verdicts})
+    folder = config.getoption("--report")
+    if folder:
+        from gpt2_helix import report
+
+        report.write(folder, about, verdicts, config.rootpath / "figures")
 
 
 def _in_order(terminalreporter: pytest.TerminalReporter) -> list[dict[str, Any]]:
