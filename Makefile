@@ -30,6 +30,7 @@ repro: export GPT2_HELIX_WEIGHTS = $(SUBJECT)
 repro: export GPT2_HELIX_STRICT = $(STRICT)
 repro: .venv/installed
 	.venv/bin/dvc repro $(if $(SUBJECT)$(STRICT),--force) $(ARGS)
+	.venv/bin/gpt2-helix table data/verdicts/gpt2.json
 
 figures: .venv/installed
 	for script in $(filter-out figures/style.py,$(wildcard figures/*.py)); do .venv/bin/python $$script || exit 1; done
