@@ -1,6 +1,7 @@
 """What all figures share: where data are read, how files are written, colours and captions."""
 
 import csv
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -105,6 +106,9 @@ def run(
         about |= {"drawn": True, "W_pos_sha256": sha256, "caption": " ".join(caption.split("\n"))}
         bare = {"Date": None, "Creator": None, "Description": about["caption"]}
         figure.savefig(stem.with_suffix(".svg"), metadata=bare, bbox_inches="tight")
+        # So that what reads this file changes with the picture.
+        svg = stem.with_suffix(".svg").read_bytes()
+        about["svg_sha256"] = hashlib.sha256(svg).hexdigest()
         figure.text(0.5, 0.0, caption, ha="center", va="top", fontsize=7)
         figure.savefig(stem.with_suffix(".png"), metadata={"Software": None}, bbox_inches="tight")
         print(stem.name, file=sys.stderr)

@@ -21,8 +21,7 @@ Change = Callable[[Any], None]
 def copy(tmp_path: Path) -> Path:
     for part in ("claims", "data", "figures", "paper"):
         shutil.copytree(ROOT / part, tmp_path / part)
-    for name in ("CITATION.cff", "params.yaml"):
-        shutil.copy(ROOT / name, tmp_path)
+    shutil.copy(ROOT / "CITATION.cff", tmp_path)
     return tmp_path
 
 

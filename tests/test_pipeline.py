@@ -32,7 +32,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def command(tmp_path: Path, checkout: Path) -> Command:
-    """Run a module in the checkout, with its own sources, and without weights."""
+    """Run Python in the checkout, with its own sources, and without weights."""
 
     def run(*arguments: str, **environment: str) -> Run:
         own = {
@@ -43,7 +43,7 @@ def command(tmp_path: Path, checkout: Path) -> Command:
             "DVC_SITE_CACHE_DIR": str(tmp_path / "dvc"),
         }
         return subprocess.run(
-            [sys.executable, "-m", *arguments],
+            [sys.executable, *arguments],
             cwd=checkout,
             env={**os.environ, **own, **environment},
             capture_output=True,
@@ -57,10 +57,10 @@ def command(tmp_path: Path, checkout: Path) -> Command:
 def test_a_fresh_clone_lacks_the_marks_alone_and_a_parameter_touches_what_depends_on_it(
     command: Command, checkout: Path
 ) -> None:
-    command("dvc", "config", "--local", "core.no_scm", "true")
+    command("-m", "dvc", "config", "--local", "core.no_scm", "true")
 
     def changed() -> dict[str, list[dict[str, dict[str, str]]]]:
-        ran = command("dvc", "status", "--json")
+        ran = command("-m", "dvc", "status", "--json")
         assert ran.returncode == 0, ran.stderr
         stages: dict[str, list[dict[str, dict[str, str]]]] = json.loads(ran.stdout)
         return stages
@@ -83,13 +83,13 @@ def test_without_weights_the_record_stays_and_one_line_says_so(
 ) -> None:
     record = checkout / "data/gpt2/positions.json"
     before = record.read_bytes()
-    ran = command("gpt2_helix", "measure", "positions")
+    ran = command("-m", "gpt2_helix", "measure", "positions")
     assert ran.returncode == 0, ran.stderr
     assert record.read_bytes() == before
     (line,) = ran.stdout.splitlines()
     day = json.loads(before)["date"]
     assert line.startswith(f"gpt2 positions: no weights at hand, kept as recorded {day} (")
-    strict = command("gpt2_helix", "measure", "positions", "--strict")
+    strict = command("-m", "gpt2_helix", "measure", "positions", "--strict")
     assert strict.returncode == 2
     assert "HF_HUB_OFFLINE is set" in strict.stderr
 
@@ -100,13 +100,13 @@ def test_a_record_made_with_other_parameters_does_not_stay(
     text = (checkout / "params.yaml").read_text()
     (checkout / "params.yaml").write_text(text.replace("surrogates: 99", "surrogates: 199"))
     for family in ("helix", "curves"):
-        ran = command("gpt2_helix", "measure", family)
+        ran = command("-m", "gpt2_helix", "measure", family)
         assert ran.returncode == 2
         assert "expected a record made with {'surrogates': 199}" in ran.stderr
 
 
 def test_another_model_is_not_measured_in_gpt2_s_place(command: Command, folder: Folder) -> None:
-    ran = command("gpt2_helix", "measure", "helix", "--weights", str(folder()))
+    ran = command("-m", "gpt2_helix", "measure", "helix", "--weights", str(folder()))
     assert ran.returncode == 2
     assert "expected gpt2's config.json with sha256 0daed774" in ran.stderr
 
@@ -115,6 +115,26 @@ def test_a_family_that_was_never_measured_gets_a_record_of_nothing(tmp_path: Pat
     assert records.keep(tmp_path, "helix") is None
     assert json.loads((tmp_path / "helix.json").read_text())["measured"] == {}
     assert records.keep(tmp_path, "helix") is None
+
+
+def test_a_figure_is_the_same_bytes_again_or_is_said_not_to_be_drawn(
+    command: Command, checkout: Path
+) -> None:
+    drawn = [checkout / f"figures/lookback.{kind}" for kind in ("json", "png", "svg")]
+    before = [path.read_bytes() for path in drawn]
+    for path in drawn:
+        path.unlink()
+    assert command("figures/lookback.py").returncode == 0
+    assert [path.read_bytes() for path in drawn] == before
+    record = checkout / "data/gpt2/kernels.json"
+    content = json.loads(record.read_text())
+    for absent in ({**content, "measured": {}}, None):
+        record.write_text(json.dumps(absent)) if absent else record.unlink()
+        ran = command("figures/lookback.py")
+        assert ran.returncode == 0
+        assert ran.stderr == "lookback: not drawn, not measured on gpt2: kernels\n"
+        assert [path.exists() for path in drawn] == [True, False, False]
+        assert not json.loads(drawn[0].read_text())["drawn"]
 
 
 def test_the_recorded_surrogates_are_those_of_the_test(checkout: Path) -> None:
