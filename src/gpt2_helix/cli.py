@@ -88,7 +88,7 @@ def measure(
         except (HubUnreachableError, MissingTensorError) as error:
             if strict:
                 raise
-            print(f"{folder.name} {name}: {_kept(folder, name)} ({error})")
+            print(f"{folder.name} {name}: weights not at hand ({error}), {_kept(folder, name)}")
 
 
 def _open(spec: str, folder: Path, weights: str | None) -> LiveSubject:
@@ -115,7 +115,7 @@ def _kept(folder: Path, name: str) -> str:
     day = records.keep(folder, "helix" if name == CURVES else name)
     if name == CURVES and not all((folder / file).exists() for file in CURVE_FILES):
         raise SubjectError(f"{folder}: expected {', '.join(CURVE_FILES)}, found not all of them")
-    return f"no weights at hand, kept as recorded {day}" if day else "not measured, no weights"
+    return f"kept as recorded {day}" if day else "not measured"
 
 
 def _record(subject: LiveSubject, name: str, folder: Path) -> None:
