@@ -7,7 +7,7 @@ TORCH ?= torch==2.13.0
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 ARGS ?=
 
-.PHONY: claims test check data figures lock clean
+.PHONY: claims test check data repro figures paper lock clean
 
 claims: .venv/installed
 	.venv/bin/pytest claims/ $(ARGS)
@@ -23,8 +23,20 @@ check: .venv/installed
 data: .venv/installed
 	.venv/bin/gpt2-helix measure $(ARGS)
 
+# From weights to the paper, only what has to be done anew. SUBJECT=FOLDER measures GPT-2 from
+# there, whatever is recorded; STRICT=1 makes it an error that weights cannot be had.
+repro: export PATH := $(CURDIR)/.venv/bin:$(PATH)
+repro: export GPT2_HELIX_WEIGHTS = $(SUBJECT)
+repro: export GPT2_HELIX_STRICT = $(STRICT)
+repro: .venv/installed
+	.venv/bin/dvc repro $(if $(SUBJECT)$(STRICT),--force) $(ARGS)
+	.venv/bin/gpt2-helix table data/verdicts/gpt2.json
+
 figures: .venv/installed
 	for script in $(filter-out figures/style.py,$(wildcard figures/*.py)); do .venv/bin/python $$script || exit 1; done
+
+paper: .venv/installed
+	.venv/bin/python paper/typeset.py
 
 # torch comes first, so that no other package asks pip for a larger build of it.
 .venv/installed: pyproject.toml constraints.txt

@@ -12,7 +12,7 @@ import style
 VIEW = {"elev": 18, "azim": -58}
 
 
-def draw(subject: str) -> Figure:
+def draw(subject: str) -> tuple[Figure, str]:
     """Draw rows 1 .. n-2; the axis that climbs stands upright."""
     record = style.read_record(subject, "helix")["measured"]["shape"]
     curve = style.read_curve(subject)[1:-1]
@@ -37,15 +37,17 @@ def draw(subject: str) -> Figure:
     axes.set_zlabel(f"component {up + 1}")
     bar = figure.add_axes((0.93, 0.25, 0.025, 0.5))
     figure.colorbar(points, cax=bar, label="position")
-    style.caption(
-        figure,
-        subject,
+    return figure, (
         f"Rows 1 to {len(curve)} of W_pos. Three components hold {record['explained']:.1%} of "
         f"their variance;\ntwo of them make {record['turns']:.2f} turns while the third climbs "
-        f"(Spearman {record['climb']:.3f}).",
+        f"(Spearman {record['climb']:.3f})."
     )
-    return figure
 
 
 if __name__ == "__main__":
-    style.write(draw("gpt2"), __file__)
+    style.run(
+        __file__,
+        draw,
+        needs=["helix"],
+        claims=["helix.three-components", "helix.circle", "helix.axis", "helix.neighbours"],
+    )

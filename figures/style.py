@@ -1,8 +1,10 @@
 """What all figures share: where data are read, how files are written, colours and captions."""
 
 import csv
+import hashlib
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,15 @@ mpl.use("agg")
 
 FIGURES = Path(__file__).parent
 DATA = FIGURES.parent / "data"
+SUBJECT = "gpt2"
+
 CURVE, MEANS = "#c8382d", "#2260a8"
 """Red and blue that differ in lightness too, so that grey print and colour-blind eyes tell them
 apart."""
+LINES = (("#000000", "-"), ("#0072b2", "--"), ("#d55e00", "-."))
+"""Three kinds of line that differ in colour (Okabe and Ito's) and in dashes."""
+MARKERS = "osD^vX"
+"""One for each step of a ``ramp``."""
 
 mpl.rcParams |= {
     "font.size": 9,
@@ -28,10 +36,24 @@ mpl.rcParams |= {
 }
 
 
-def read_curve(subject: str) -> Float[np.ndarray, "position 3"]:
-    """Coordinates of every position in the three leading components; row = position."""
-    with (DATA / subject / "curve.csv").open(newline="", encoding="utf-8") as file:
-        return np.array([[float(r[f"pc{j}"]) for j in (1, 2, 3)] for r in csv.DictReader(file)])
+def ramp(steps: int) -> list[Any]:
+    """Colours from dark to light, in an order that survives grey print and colour blindness."""
+    return list(mpl.colormaps["viridis"](np.linspace(0, 0.88, steps)))
+
+
+def read_table(subject: str, name: str) -> dict[str, Float[np.ndarray, " row"]]:
+    """Columns of a recorded table, by name."""
+    with (DATA / subject / name).open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    return {column: np.array([float(row[column]) for row in rows]) for column in rows[0]}
+
+
+def read_curve(
+    subject: str, table: str = "curve.csv", prefix: str = ""
+) -> Float[np.ndarray, "position 3"]:
+    """Coordinates of positions in the three leading components."""
+    columns = read_table(subject, table)
+    return np.stack([columns[f"{prefix}pc{j}"] for j in (1, 2, 3)], axis=1)
 
 
 def read_record(subject: str, family: str) -> dict[str, Any]:
@@ -42,16 +64,53 @@ def read_record(subject: str, family: str) -> dict[str, Any]:
     return content
 
 
-def caption(figure: Figure, subject: str, text: str) -> None:
-    """Put a line under a figure: what is seen, of which subject, from which weights."""
-    sha256 = read_record(subject, "helix")["weights"]["wpe.weight"]
-    line = f"{text}\n{subject}, wpe.weight sha256 {sha256[:12]}"
-    figure.text(0.5, 0.0, line, ha="center", va="top", fontsize=7)
+def is_recorded(subject: str, family: str) -> bool:
+    """Whether a family of measurements was ever made."""
+    path = DATA / subject / f"{family}.json"
+    return path.exists() and bool(read_record(subject, family)["measured"])
 
 
-def write(figure: Figure, script: str) -> None:
-    """Write a figure beside its script, as SVG and PNG, the same bytes every time."""
-    for kind, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
-        path = FIGURES / f"{Path(script).stem}.{kind}"
-        figure.savefig(path, metadata=metadata, bbox_inches="tight")
-        print(path.relative_to(FIGURES.parent), file=sys.stderr)
+def run(
+    script: str,
+    draw: Callable[[str], tuple[Figure, str]],
+    needs: Sequence[str],
+    claims: Sequence[str],
+) -> None:
+    """Draw a figure and write it beside its script, the same bytes every time.
+
+    The SVG, for the paper, is bare; the PNG carries its caption. A JSON file of the same name has
+    the caption, or says why the figure is not drawn, for the paper and the report to read.
+
+    Parameters
+    ----------
+    script
+        Path of the script.
+    draw
+        Takes a subject, gives the figure and what is seen in it.
+    needs
+        Families of measurements; where one was never made, nothing is drawn.
+    claims
+        What the figure is evidence for, by identifier.
+    """
+    stem = FIGURES / Path(script).stem
+    about: dict[str, Any] = {"subject": SUBJECT, "claims": list(claims)}
+    if missing := [family for family in needs if not is_recorded(SUBJECT, family)]:
+        about |= {"drawn": False, "why": f"not measured on {SUBJECT}: {', '.join(missing)}"}
+        for kind in ("svg", "png"):
+            stem.with_suffix(f".{kind}").unlink(missing_ok=True)
+        print(f"{stem.name}: not drawn, {about['why']}", file=sys.stderr)
+    else:
+        sha256 = read_record(SUBJECT, needs[0])["weights"]["wpe.weight"]
+        figure, seen = draw(SUBJECT)
+        caption = f"{seen}\n{SUBJECT}, wpe.weight sha256 {sha256[:12]}"
+        about |= {"drawn": True, "W_pos_sha256": sha256, "caption": " ".join(caption.split("\n"))}
+        bare = {"Date": None, "Creator": None, "Description": about["caption"]}
+        figure.savefig(stem.with_suffix(".svg"), metadata=bare, bbox_inches="tight")
+        # So that what reads this file changes with the picture.
+        svg = stem.with_suffix(".svg").read_bytes()
+        about["svg_sha256"] = hashlib.sha256(svg).hexdigest()
+        figure.text(0.5, 0.0, caption, ha="center", va="top", fontsize=7)
+        figure.savefig(stem.with_suffix(".png"), metadata={"Software": None}, bbox_inches="tight")
+        print(stem.name, file=sys.stderr)
+    text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+    stem.with_suffix(".json").write_text(text, encoding="utf-8")

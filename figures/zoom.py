@@ -11,7 +11,7 @@ GROUP_SIZE = 10
 STRETCH = slice(401, 601)
 
 
-def draw(subject: str) -> Figure:
+def draw(subject: str) -> tuple[Figure, str]:
     """Draw 200 positions in the turning pair, and against position in the one that climbs."""
     record = style.read_record(subject, "helix")["measured"]["shape"]
     distance = style.read_record(subject, "averaging")["measured"]["distance_from_curve"]
@@ -44,14 +44,11 @@ def draw(subject: str) -> Figure:
     plane.legend(frameon=False, fontsize=7)
     climb.set(xlabel="position", ylabel=f"component {up + 1}")
     off = distance["mean_distance"][str(GROUP_SIZE)]
-    style.caption(
-        figure,
-        subject,
+    return figure, (
         f"Positions {position[0]} to {position[-1]}. Over the whole curve the means lie "
-        f"{off:.2%} of its radius off it.",
+        f"{off:.2%} of its radius off it."
     )
-    return figure
 
 
 if __name__ == "__main__":
-    style.write(draw("gpt2"), __file__)
+    style.run(__file__, draw, needs=["helix", "averaging"], claims=["averaging.stays-on-the-helix"])

@@ -6,6 +6,7 @@ to the fields of ``HubModel``.
 """
 
 import json
+import signal
 import sys
 
 import pytest
@@ -22,4 +23,6 @@ class Table:
 
 
 if __name__ == "__main__":
+    # Also where whoever started the tests in the background had it ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(pytest.main(sys.argv[2:], plugins=[Table()]))

@@ -141,7 +141,7 @@ def wrong_subjects(folder: Folder) -> dict[str, str]:
     rows = helix_rows()
     rows[3, 3] = np.nan
     return {
-        "no-such-model": "control:NAME or a folder, found 'no-such-model'",
+        "no-such-model": "control:NAME, recorded:NAME or a folder, found 'no-such-model'",
         str(truncated.parent): "expected a whole safetensors file, found 1000 bytes",
         str(bare.parent): "expected a config.json, found none",
         str(folder("nan", tensors={"wpe.weight": rows})): "found 1 of 786432",

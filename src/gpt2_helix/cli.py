@@ -3,11 +3,13 @@
 import argparse
 import csv
 import json
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.progress import track
 
 from gpt2_helix import controls, records, verdicts
@@ -20,7 +22,15 @@ from gpt2_helix.measure import (
     positions,
     repetition,
 )
-from gpt2_helix.subjects import LiveSubject, MissingTensorError, SubjectError, open_subject
+from gpt2_helix.subjects import (
+    HubUnreachableError,
+    LiveSubject,
+    MissingTensorError,
+    SubjectError,
+    open_subject,
+)
+from gpt2_helix.subjects.table import HUB_MODELS
+from gpt2_helix.subjects.tensors import WEIGHTS
 
 FAMILIES: dict[str, list[Callable[..., Any]]] = {
     "architecture": [architecture.heads],
@@ -32,6 +42,8 @@ FAMILIES: dict[str, list[Callable[..., Any]]] = {
     "repetition": [repetition.first_word],
 }
 RUN_THE_MODEL = ("output", "repetition")
+CURVES = "curves"
+CURVE_FILES = ("curve.csv", "surrogate_curves.csv", "surrogates.csv")
 TABLE_BEGINS, TABLE_ENDS = "<!-- verdicts -->\n", "<!-- /verdicts -->"
 
 
@@ -41,10 +53,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
 
     command = commands.add_parser("measure", help="record measurements of a subject in a folder")
-    command.add_argument("family", choices=[*FAMILIES, "all"], nargs="?", default="all")
+    command.add_argument("family", choices=[*FAMILIES, CURVES, "all"], nargs="?", default="all")
     command.add_argument("--subject", default="gpt2", metavar="NAME_OR_FOLDER")
     command.add_argument("--into", type=Path, default=Path("data/gpt2"), metavar="FOLDER")
-    command.set_defaults(run=lambda a: measure(a.subject, a.family, a.into))
+    command.add_argument(
+        "--weights",
+        default=os.environ.get("GPT2_HELIX_WEIGHTS"),
+        metavar="FOLDER",
+        help="where a model of the hub lies on this machine (default: $GPT2_HELIX_WEIGHTS)",
+    )
+    command.add_argument(
+        "--strict",
+        action="store_true",
+        default=bool(os.environ.get("GPT2_HELIX_STRICT")),
+        help="fail where weights cannot be had, instead of leaving the record as it is "
+        "(default: whether $GPT2_HELIX_STRICT is set)",
+    )
+    command.set_defaults(run=lambda a: measure(a.subject, a.family, a.into, a.weights, a.strict))
 
     command = commands.add_parser("table", help="put a claims report's table into a text file")
     command.add_argument("report", type=Path, help="written by pytest claims/ --claims-json")
@@ -60,43 +85,97 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def measure(spec: str, family: str, folder: Path) -> None:
+def measure(
+    spec: str, family: str, folder: Path, weights: str | None = None, strict: bool = False
+) -> None:
     """Measure one family, or all, on a subject and on its broken copies, and record it.
 
-    What a control has not the tensors for is left out of its record.
+    Where the weights cannot be had, what is recorded stays, and one line says so; with
+    ``strict``, that is an error.
     """
-    for name in FAMILIES if family == "all" else [family]:
-        subject = open_subject(spec, folder.parent)
-        if not isinstance(subject, LiveSubject):
-            raise SubjectError(f"{spec}: expected weights to measure, found none")
+    for name in [*FAMILIES, CURVES] if family == "all" else [family]:
         try:
-            measured = {m: subject.measure(m) for m in FAMILIES[name]}
-        except MissingTensorError as missing:
-            print(f"{name}: not measured, as {missing}", file=sys.stderr)
-            continue
-        of_controls: dict[str, dict[records.Measurement, Any]] = {}
-        for control in track(
-            controls.OF_BEHAVIOUR if name in RUN_THE_MODEL else controls.OF_WEIGHTS,
-            f"{name:14}",
-            disable=not sys.stderr.isatty(),
-            transient=True,
+            subject = _open(spec, folder, weights)
+            (_record_curves if name == CURVES else _record)(subject, name, folder)
+        except (HubUnreachableError, MissingTensorError) as error:
+            if strict:
+                raise
+            print(f"{folder.name} {name}: weights not at hand ({error}), {_kept(folder, name)}")
+
+
+def _open(spec: str, folder: Path, weights: str | None) -> LiveSubject:
+    """The subject itself; a folder that stands in for a model of the hub must be that model."""
+    pinned = HUB_MODELS.get(spec) if weights else None
+    subject = open_subject(weights if weights and pinned else spec, folder.parent)
+    if not isinstance(subject, LiveSubject):
+        raise SubjectError(f"{spec}: expected weights to measure, found none")
+    if pinned:
+        for name, sha256 in (
+            ("config.json", pinned.sha256["config.json"]),
+            (subject.config.architecture.W_pos, pinned.W_pos_sha256),
         ):
-            broken = _results(control, subject, name)
-            if broken:
-                of_controls[control] = broken
-        used = {"config.json": subject.digests["config.json"], **subject.read}
-        print(records.write(folder, name, used, measured, of_controls))
-        if name == "helix":
-            write_curve(folder / "curve.csv", helix.principal_curve(subject.W_pos))
+            if (found := subject.digests.get(name)) != sha256:
+                raise SubjectError(
+                    f"{weights}: expected {spec}'s {name} with sha256 {sha256}, found {found}"
+                )
+        subject.name = spec
+    return subject
 
 
-def write_curve(path: Path, curve: helix.PrincipalCurve) -> None:
-    """Write every position's coordinates in the three leading components."""
+def _kept(folder: Path, name: str) -> str:
+    """What becomes of a family that cannot be measured."""
+    day = records.keep(folder, "helix" if name == CURVES else name)
+    if name == CURVES and not all((folder / file).exists() for file in CURVE_FILES):
+        raise SubjectError(f"{folder}: expected {', '.join(CURVE_FILES)}, found not all of them")
+    return f"kept as recorded {day}" if day else "not measured"
+
+
+def _record(subject: LiveSubject, name: str, folder: Path) -> None:
+    """Record a family; what a control has not the tensors for is left out of its record."""
+    measured = {m: subject.measure(m) for m in FAMILIES[name]}
+    of_controls: dict[str, dict[records.Measurement, Any]] = {}
+    for control in track(
+        controls.OF_BEHAVIOUR if name in RUN_THE_MODEL else controls.OF_WEIGHTS,
+        f"{name:14}",
+        disable=not sys.stderr.isatty(),
+        transient=True,
+    ):
+        broken = _results(control, subject, name)
+        if broken:
+            of_controls[control] = broken
+    used = {**subject.digests, **subject.read}
+    used.pop(WEIGHTS, None)  # The digests of the tensors say more: a partial file is as good.
+    print(records.write(folder, name, used, measured, of_controls))
+
+
+def _record_curves(subject: LiveSubject, _: str, folder: Path) -> None:
+    """Record what figures draw and no claim judges: the curve, and what PCA makes of noise."""
+    curve = subject.measure(helix.principal_curve).scores
+    smooth = subject.measure(helix.surrogates)
+    closest = np.hstack([smooth.closest_random_walk, smooth.closest_phase_randomised])
+    axes = ("pc1", "pc2", "pc3")
+    tables: list[tuple[list[str], Iterable[Iterable[float]]]] = [
+        (["position", *axes], ([i, *row] for i, row in enumerate(curve))),
+        (
+            ["position", *(f"{null}_{pc}" for null in ("walk", "phase") for pc in axes)],
+            ([i, *row] for i, row in enumerate(closest, 1)),
+        ),
+        (
+            ["seed", "random_walk", "phase_randomised"],
+            zip(range(helix.SURROGATES), smooth.random_walks, smooth.phase_randomised, strict=True),
+        ),
+    ]
+    for file, (header, rows) in zip(CURVE_FILES, tables, strict=True):
+        write_csv(folder / file, header, rows)
+
+
+def write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[float]]) -> None:
+    """Write a table: a whole number first in each row, then numbers as records have them."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["position", "pc1", "pc2", "pc3"])
-        for position, scores in enumerate(curve.scores):
-            rows.writerow([position, *(f"{score:.{records.DIGITS}g}" for score in scores)])
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(header)
+        for first, *others in rows:
+            table.writerow([first, *(f"{number:.{records.DIGITS}g}" for number in others)])
     print(path)
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.subjects.errors import MissingTensorError, SubjectError
 
 Result = TypeVar("Result")
@@ -54,6 +55,7 @@ def write(
         "schema": SCHEMA,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "weights": dict(weights),
+        "parameters": PARAMETERS.get(name, {}),
         "measured": _plain(measured),
         "controls": {control: _plain(results) for control, results in of_controls.items()},
     }
@@ -63,6 +65,35 @@ def write(
             content["date"] = before["date"]
     write_json(path, content)
     return path
+
+
+def keep(folder: Path, name: str) -> str | None:
+    """Leave one family as it is recorded, for want of weights to measure it anew.
+
+    A family that was never measured gets a record in which nothing is measured.
+
+    Returns
+    -------
+    Day of the record; None if it holds nothing.
+
+    Raises
+    ------
+    SubjectError
+        If it was measured with other parameters than those of ``params.yaml``.
+    """
+    path = folder / f"{name}.json"
+    if not path.exists():
+        write(folder, name, {}, {}, {})
+    content = _load(path)
+    if not content["measured"]:
+        return None
+    chosen = PARAMETERS.get(name, {})
+    if content.get("parameters") != chosen:
+        raise SubjectError(
+            f"{path}: expected a record made with {chosen} as params.yaml says, "
+            f"found one made with {content.get('parameters')} and no weights to measure anew"
+        )
+    return str(content["date"])
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -105,7 +136,8 @@ def read(
 
 def date(folder: Path) -> str:
     """Day on which a subject's records became what they are: the latest of its families."""
-    return max(str(_load(path)["date"]) for path in folder.glob("*.json"))
+    contents = [_load(path) for path in folder.glob("*.json")]
+    return max(str(content["date"]) for content in contents if content["measured"])
 
 
 def weights(folder: Path) -> dict[str, str]:

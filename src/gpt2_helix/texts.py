@@ -16,6 +16,7 @@ from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
+from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.subjects.errors import MissingTensorError, SubjectError
 
 Tokens = Int[np.ndarray, " position"]
@@ -28,10 +29,12 @@ none begins another."""
 BEGIN = "<|endoftext|>"
 WINDOW = 512
 PAIR: Pair = ("apple", "orange")
-EXCHANGES = 20
-FIRST_WORD_AT = 499
+_CHOSEN = PARAMETERS["repetition"]
+EXCHANGES: int = _CHOSEN["exchanges"]
+FIRST_WORD_AT: int = _CHOSEN["first_word_at"]
 """Position of the pair's first word: the next shares its group at every group size that is used."""
-OTHER_PAIRS = 20
+OTHER_PAIRS: int = _CHOSEN["other_pairs"]
+WINDOWS: int = PARAMETERS["output"]["windows"]
 SEED = 20230810
 LEAST_PREFIX = 3
 UNEVEN = 4
@@ -53,7 +56,7 @@ class Material:
     """
 
     corpus: tuple[Path, ...] = ()
-    n_windows: int = 16
+    n_windows: int = WINDOWS
     prompt: Path | None = None
 
 

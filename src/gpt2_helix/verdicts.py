@@ -7,6 +7,7 @@ distribution of them, changes a verdict.
 """
 
 import contextlib
+import inspect
 import json
 import math
 import operator
@@ -348,8 +349,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--subject",
         metavar="NAME_OR_FOLDER",
         help="model under test: gpt2 or another name of the table of subjects, minilm, "
-        "control:NAME[:SUBJECT], or a folder with config.json and model.safetensors "
-        "(default: gpt2, or what data/ recorded of it)",
+        "built:NAME, control:NAME[:SUBJECT], recorded:NAME, or a folder with config.json and "
+        "model.safetensors (default: gpt2, or what data/ recorded of it)",
     )
     group.addoption(
         "--corpus",
@@ -361,8 +362,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--windows",
         metavar="N",
         type=int,
-        default=16,
-        help="windows of 512 tokens of it; fewer are quicker and less certain (default: 16)",
+        help="windows of 512 tokens of it; fewer are quicker and less certain "
+        "(default: as in params.yaml)",
     )
     group.addoption(
         "--prompt",
@@ -372,6 +373,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--claims-json", metavar="FILE", type=Path, help="write the verdicts to this file"
+    )
+    group.addoption(
+        "--report", metavar="DIR", type=Path, help="write a page on the verdicts into this folder"
     )
 
 
@@ -386,12 +390,12 @@ def pytest_configure(config: pytest.Config) -> None:
 def put_under_test(config: pytest.Config) -> None:
     """Open the subject that ``--subject`` names, or end the run with one line and exit code 4."""
     from gpt2_helix.subjects import MissingTensorError, SubjectError, open_subject
-    from gpt2_helix.texts import Material
+    from gpt2_helix.texts import WINDOWS, Material
 
     data = config.rootpath / "data"
     material = Material(
         (config.getoption("--corpus") or data / "texts",),
-        config.getoption("--windows"),
+        config.getoption("--windows") or WINDOWS,
         config.getoption("--prompt"),
     )
     try:
@@ -437,7 +441,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
             verdict, raised = judge(claim, assess, subject, lambda name: _control(config, name))
     except SubjectError as error:
         pytest.exit(f"{claim.id}: {error}", returncode=pytest.ExitCode.USAGE_ERROR)
-    pyfuncitem.user_properties.append((_PROPERTY, json.dumps(asdict(verdict))))
+    terms = {"says": inspect.getdoc(pyfuncitem.obj), "post": claim.post, "why": claim.why}
+    pyfuncitem.user_properties.append((_PROPERTY, json.dumps({**asdict(verdict), **terms})))
     strict = bool(config.getini("strict"))
     if verdict.verdict == BLOCKED:
         why = f"blocked: {raised}"
@@ -510,6 +515,11 @@ def pytest_terminal_summary(
         from gpt2_helix.records import write_json
 
         write_json(path, {"schema": SCHEMA, "subject": about, "claims": verdicts})
+    folder = config.getoption("--report")
+    if folder:
+        from gpt2_helix import report
+
+        report.write(folder, about, verdicts, config.rootpath / "figures")
 
 
 def _in_order(terminalreporter: pytest.TerminalReporter) -> list[dict[str, Any]]:

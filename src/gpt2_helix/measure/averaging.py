@@ -8,8 +8,9 @@ from jaxtyping import Float
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.measure import helix
+from gpt2_helix.parameters import PARAMETERS
 
-GROUP_SIZES = (5, 10, 20, 50, 100)
+GROUP_SIZES: list[int] = PARAMETERS["averaging"]["group_sizes"]
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,11 @@ from scipy.spatial import KDTree
 from scipy.stats import spearmanr
 
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.parameters import PARAMETERS
 
 Curve = Float[np.ndarray, "position 3"]
 
-SURROGATES = 99
+SURROGATES: int = PARAMETERS["helix"]["surrogates"]
 """Surrogates in each null: the fewest with which a rank test can reach p = 0.01
 (1/p - 1; Theiler et al., Physica D 58, 1992)."""
 
@@ -106,6 +107,24 @@ class Phantom:
     surrogates: int
 
 
+@dataclass(frozen=True)
+class Surrogates:
+    """What PCA makes of smooth random curves.
+
+    Attributes
+    ----------
+    random_walks, phase_randomised
+        The statistic (see ``phantom``) of every surrogate, by seed.
+    closest_random_walk, closest_phase_randomised
+        The curve of the one whose statistic is largest.
+    """
+
+    random_walks: list[float]
+    phase_randomised: list[float]
+    closest_random_walk: Curve
+    closest_phase_randomised: Curve
+
+
 def principal_curve(W_pos: Positions) -> PrincipalCurve:
     """Project W_pos on the three leading principal components of its rows 1 .. n-2."""
     rows = W_pos[1:-1].astype(np.float64)
@@ -114,8 +133,6 @@ def principal_curve(W_pos: Positions) -> PrincipalCurve:
     centre = rows.mean(axis=0)
     rows -= centre
     variances, loadings, total = _leading(rows)
-    largest = np.take_along_axis(loadings, np.abs(loadings).argmax(axis=0)[None], axis=0)
-    loadings = loadings * np.sign(largest)
     return PrincipalCurve((W_pos - centre) @ loadings, variances / total)
 
 
@@ -167,6 +184,23 @@ def phantom(W_pos: Positions) -> Phantom:
     if p_value * (SURROGATES + 1) <= 1:
         p_value, phase_best = _rank(statistic, partial(_phase_randomised_climb, _amplitudes(rows)))
     return Phantom(statistic, p_value, walk_best, phase_best, SURROGATES)
+
+
+def surrogates(W_pos: Positions) -> Surrogates:
+    """Draw every surrogate that ``phantom`` may meet, and keep the curve that comes closest."""
+    rows = W_pos[1:-1]
+    n_rows, d_model = rows.shape
+    nulls = (
+        partial(_random_walk_curve, n_rows, d_model),
+        partial(_phase_randomised_curve, _amplitudes(rows)),
+    )
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        climbs = [
+            list(pool.map(lambda seed, curve=curve: _steady_climb(curve(seed)), range(SURROGATES)))
+            for curve in nulls
+        ]
+    walk, phase = (curve(int(np.argmax(climb))) for curve, climb in zip(nulls, climbs, strict=True))
+    return Surrogates(climbs[0], climbs[1], walk, phase)
 
 
 def split(curve: Curve) -> tuple[int, Float[np.ndarray, "position 2"], float]:
@@ -246,10 +280,13 @@ def _leading(
 ) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "d_model 3"], float]:
     """Three leading variances (as sums of squares), their loadings, and the total variance.
 
-    By Lanczos, as three are wanted of hundreds; the fixed start makes it repeatable.
+    By Lanczos, as three are wanted of hundreds; the fixed start makes it repeatable. Signs are
+    such that the largest loading of each component is positive.
     """
     covariance = centred.T @ centred
     variances, loadings = eigsh(covariance, k=3, v0=np.ones(len(covariance)))
+    largest = np.take_along_axis(loadings, np.abs(loadings).argmax(axis=0)[None], axis=0)
+    loadings = loadings * np.sign(largest)
     return variances[::-1], loadings[:, ::-1], float(np.trace(covariance))
 
 
@@ -260,13 +297,22 @@ def _explained_by_three(rows: Positions) -> float:
 
 @cache
 def _random_walk_climb(n_rows: int, d_model: int, seed: int) -> float:
+    return _steady_climb(_random_walk_curve(n_rows, d_model, seed))
+
+
+def _random_walk_curve(n_rows: int, d_model: int, seed: int) -> Curve:
     walk = random_walk(n_rows, d_model, seed)
     walk -= walk.mean(axis=0)
-    return _steady_climb(walk @ _leading(walk)[1])
+    curve: Curve = walk @ _leading(walk)[1]
+    return curve
 
 
 def _phase_randomised_climb(amplitudes: Float[np.ndarray, "harmonic d_model"], seed: int) -> float:
-    """The statistic of a surrogate, whose components are the same in time and in frequency.
+    return _steady_climb(_phase_randomised_curve(amplitudes, seed))
+
+
+def _phase_randomised_curve(amplitudes: Float[np.ndarray, "harmonic d_model"], seed: int) -> Curve:
+    """The leading components of a surrogate, which are the same in time and in frequency.
 
     The rows of the surrogate and their Fourier coefficients differ by a rotation, so only the
     three leading components have to be brought back to time.
@@ -275,7 +321,8 @@ def _phase_randomised_climb(amplitudes: Float[np.ndarray, "harmonic d_model"], s
     real, imaginary = amplitudes * np.cos(phases), amplitudes * np.sin(phases)
     loadings = _leading(np.concatenate([real, imaginary]))[1]
     spectrum = real @ loadings + 1j * (imaginary @ loadings)
-    return _steady_climb(np.fft.irfft(spectrum, axis=0))
+    curve: Curve = np.fft.irfft(spectrum, axis=0)
+    return curve
 
 
 def _rank(statistic: float, climb: Callable[[int], float]) -> tuple[float, float]:

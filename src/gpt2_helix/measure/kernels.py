@@ -14,6 +14,7 @@ from scipy.special import softmax
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.subjects.attention import AttentionBlock
 from gpt2_helix.subjects.config import MAIN_PREVIOUS_TOKEN_HEADS, Head
 
@@ -23,11 +24,13 @@ Attention = Callable[[int], AttentionBlock]
 
 LOCAL_HEADS = (Head(0, 3), Head(0, 4), Head(0, 7))
 
-GROUP_SIZES = (1, 5, 10, 20, 50, 100)
-DISTANCES = 12
-N_POSITIONS, QUERIES = 512, slice(100, 500)
-"""Queries near the start have little to look back on, and the last ones no future to look at."""
-N_POSITIONS_PREVIOUS, QUERIES_PREVIOUS = 300, slice(21, 300)
+_CHOSEN = PARAMETERS["kernels"]
+GROUP_SIZES: list[int] = _CHOSEN["group_sizes"]
+DISTANCES: int = _CHOSEN["distances"]
+N_POSITIONS: int = _CHOSEN["positions"]
+QUERIES = slice(*_CHOSEN["queries"])
+N_POSITIONS_PREVIOUS: int = _CHOSEN["positions_of_main_heads"]
+QUERIES_PREVIOUS = slice(*_CHOSEN["queries_of_main_heads"])
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,15 @@ class LocalHeads:
     look_back
         Head, then group size, to the mean distance behind the query, in tokens.
     kernel_without_mask
-        Head to the mean attention at offsets -11 .. 11 from the query with the causal mask off.
+        Head, then group size, to the mean attention at offsets -11 .. 11 from the query with the
+        causal mask off.
     offset_without_mask
         Head to the mean offset with the mask off, in tokens; positive is the future.
     """
 
     kernel: dict[str, dict[int, list[float]]]
     look_back: dict[str, dict[int, float]]
-    kernel_without_mask: dict[str, list[float]]
+    kernel_without_mask: dict[str, dict[int, list[float]]]
     offset_without_mask: dict[str, float]
 
 
@@ -62,19 +66,21 @@ class MainHeads:
 def local_heads(W_pos: Positions, attention: Attention) -> LocalHeads:
     """Measure where L0H3, L0H4 and L0H7 look when all they are fed is W_pos."""
     doctored = {k: doctoring.average_in_groups(W_pos, k) for k in GROUP_SIZES}
-    behind = range(0, -DISTANCES, -1)
+    behind, around = range(0, -DISTANCES, -1), range(1 - DISTANCES, DISTANCES)
     kernel: dict[str, dict[int, list[float]]] = {}
     look_back: dict[str, dict[int, float]] = {}
-    bare_kernel: dict[str, list[float]] = {}
+    bare_kernel: dict[str, dict[int, list[float]]] = {}
     bare_offset: dict[str, float] = {}
     for head in LOCAL_HEADS:
         block = attention(head.layer)
         patterns = {k: pattern(W, block, head.head, N_POSITIONS) for k, W in doctored.items()}
         kernel[str(head)] = {k: _at_offsets(p, QUERIES, behind) for k, p in patterns.items()}
         look_back[str(head)] = {k: -_mean_offset(p, QUERIES) for k, p in patterns.items()}
-        bare = pattern(W_pos, block, head.head, N_POSITIONS, causal=False)
-        bare_kernel[str(head)] = _at_offsets(bare, QUERIES, range(1 - DISTANCES, DISTANCES))
-        bare_offset[str(head)] = _mean_offset(bare, QUERIES)
+        bare = {
+            k: pattern(W, block, head.head, N_POSITIONS, causal=False) for k, W in doctored.items()
+        }
+        bare_kernel[str(head)] = {k: _at_offsets(p, QUERIES, around) for k, p in bare.items()}
+        bare_offset[str(head)] = _mean_offset(bare[1], QUERIES)
     return LocalHeads(kernel, look_back, bare_kernel, bare_offset)
 
 

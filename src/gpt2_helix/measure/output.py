@@ -10,12 +10,13 @@ from scipy.stats import bootstrap
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.subjects.config import Head
 
 if TYPE_CHECKING:
     import gpt2_helix.runner  # not at run time: it brings torch, which other claims do without
 
-GROUP_SIZES = (2, 5, 10, 20, 50, 100, 200)
+GROUP_SIZES: list[int] = PARAMETERS["output"]["group_sizes"]
 ATTENTION_OF = ("intact", "10")
 SEED = 20230810
 RESAMPLES = 2000

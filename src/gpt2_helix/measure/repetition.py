@@ -10,14 +10,15 @@ from scipy.stats import binomtest
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.texts import PAIR, RepetitionPrompt
 
 if TYPE_CHECKING:
     import gpt2_helix.runner  # not at run time: it brings torch, which other claims do without
 
-SWEPT = (5, 10, 20)
+SWEPT: list[int] = PARAMETERS["repetition"]["every_offset"]
 """Group sizes that are tried with every offset."""
-LARGER = (50, 100, 200)
+LARGER: list[int] = PARAMETERS["repetition"]["larger"]
 SURE = 0.99
 
 

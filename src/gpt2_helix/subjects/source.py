@@ -17,6 +17,7 @@ DEFAULT = "gpt2"
 MINILM = "minilm"
 CONTROL = "control:"
 BUILT_PREFIX = "built:"
+RECORDED = "recorded:"
 
 
 def open_subject(spec: str | None, data: Path, material: Material | None = None) -> Subject:
@@ -27,8 +28,9 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
     spec
         ``gpt2`` (or another name of ``table.HUB_MODELS``); ``minilm``; a folder in Hugging Face
         layout, all of whose tensors need not be there; ``control:NAME`` or
-        ``control:NAME:SPEC``, a broken copy of GPT-2 small or of another subject. None is GPT-2
-        small where the hub or its cache has it, and otherwise what is recorded of it.
+        ``control:NAME:SPEC``, a broken copy of GPT-2 small or of another subject;
+        ``recorded:NAME``, what is recorded of a subject. None is GPT-2 small where the hub or its
+        cache has it, and otherwise what is recorded of it.
     data
         Where records are, by subject.
     material
@@ -51,6 +53,9 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
 
         name, _, base = spec.removeprefix(CONTROL).partition(":")
         return controls.build(name, open_subject(base or None, data, material), spec)
+    if spec.startswith(RECORDED):
+        name = spec.removeprefix(RECORDED)
+        return RecordedSubject(name, data / name)
     if spec in HUB_MODELS:
         return open_hub(spec, material, whole=False)
     if spec == MINILM:
@@ -66,7 +71,7 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
         raise SubjectError(
             f"--subject: expected built: and one of {', '.join(BUILT)}, found {spec!r}"
         )
-    known = ", ".join([*HUB_MODELS, MINILM, "built:NAME", "control:NAME"])
+    known = ", ".join([*HUB_MODELS, MINILM, "built:NAME", "control:NAME", "recorded:NAME"])
     raise SubjectError(f"--subject: expected {known} or a folder, found {spec!r}")
 
 

@@ -1,0 +1,76 @@
+"""What each claim costs: ``python benchmarks/artifact.py FOLDER`` puts a table into ARTIFACT.md.
+
+Every claim is judged in a process of its own on the model in FOLDER; wall time and peak memory
+are those of the whole process, Python's start and the controls included.
+"""
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+CLAIM = re.compile(r'@pytest\.mark\.claim\(\s*"([^"]+)".*?\ndef (test_\w+)', re.DOTALL)
+BEGINS, ENDS = "<!-- claims -->\n", "<!-- /claims -->"
+
+
+def run(test: str, folder: str) -> tuple[dict[str, Any], float, float]:
+    """Judge one claim; its verdict, seconds, and MiB at the peak."""
+    with tempfile.TemporaryDirectory() as scratch:
+        report = Path(scratch, "out.json")
+        command = [sys.executable, "-m", "pytest", test, "-q", "-p", "no:cacheprovider"]
+        begin = time.perf_counter()
+        process = subprocess.Popen(
+            [*command, "--subject", folder, "--claims-json", str(report)],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+        )
+        _, _, used = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - begin
+        (claim,) = json.loads(report.read_text(encoding="utf-8"))["claims"]
+    # Linux counts in KiB, macOS in bytes.
+    return claim, seconds, used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def outcome(claim: dict[str, Any]) -> str:
+    """What a reader should see: the verdict, and the numbers that it was given for."""
+    if claim["verdict"] == "blocked":
+        return "blocked on the machine that made this table: not measured"
+    judged = (f"{name} {claim['measured'][name]:.4g}" for name in claim["tolerance"])
+    return f"{claim['verdict']}: {', '.join(judged)}"
+
+
+def main(folder: str) -> None:
+    """Measure every claim and write the table."""
+    lines = [
+        f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}.\n",
+        "| claim | needs | command | time, s | memory, MiB | expected output |",
+        "| --- | --- | --- | ---: | ---: | --- |",
+    ]
+    for path in sorted((ROOT / "claims").glob("test_*.py")):
+        for identifier, function in CLAIM.findall(path.read_text(encoding="utf-8")):
+            test = f"claims/{path.name}::{function}"
+            claim, seconds, memory = run(test, folder)
+            assert claim["id"] == identifier
+            cost = "- | -" if claim["verdict"] == "blocked" else f"{seconds:.1f} | {memory:.0f}"
+            lines.append(
+                f"| `{identifier}` | {claim['needs']} | `pytest {test}` | {cost} "
+                f"| {outcome(claim)} |"
+            )
+            print(lines[-1])
+    text = (ROOT / "ARTIFACT.md").read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGINS)
+    _, _, after = rest.partition(ENDS)
+    table = "\n".join(lines)
+    (ROOT / "ARTIFACT.md").write_text(f"{before}{BEGINS}{table}\n{ENDS}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,51 @@
+"""What averaging positions does to the output on text, against the size of the groups."""
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+import style
+
+PANELS = (
+    ("loss_change", "loss change (nats)"),
+    ("kl", "KL(intact || doctored) (nats)"),
+    ("same_top", "same top token (share)"),
+)
+BASELINES = ("all", "shuffled", "zeroed")
+
+
+def draw(subject: str) -> tuple[Figure, str]:
+    """Draw one panel a measure, group sizes as a line and the ways to spoil positions beside it."""
+    found = style.read_record(subject, "output")["measured"]["on_text"]
+    figure, all_axes = plt.subplots(1, 3, figsize=(8.4, 3.1), layout="constrained")
+    colour, _ = style.LINES[1]
+    for axes, (measure, label) in zip(all_axes, PANELS, strict=True):
+        by_name = found[measure]
+        sizes = [name for name in by_name if name not in BASELINES]
+        names = [*sizes, *BASELINES]
+        means = [by_name[name]["mean"] for name in names]
+        errors = [
+            [by_name[name]["mean"] - by_name[name]["low"] for name in names],
+            [by_name[name]["high"] - by_name[name]["mean"] for name in names],
+        ]
+        axes.errorbar(range(len(names)), means, errors, fmt="o", color=colour, ms=4, capsize=2)
+        axes.plot(range(len(sizes)), means[: len(sizes)], color=colour, lw=1)
+        axes.set_xticks(range(len(names)), names, rotation=60)
+        axes.set(xlabel="group size, or what was done", ylabel=label)
+        if measure != "same_top":
+            lowest = min(by_name[name]["low"] for name in names)
+            axes.set_yscale("symlog", linthresh=0.01)
+            axes.set_ylim(min(lowest, 0) - 0.005, 2 * max(means))
+    n = found["n_windows"]
+    return figure, (
+        f"{n} windows of {found['n_tokens']} tokens; bars are 95 % bootstrap intervals over "
+        f"windows.\nIntact loss {found['loss']['mean']:.3f} nats a token."
+    )
+
+
+if __name__ == "__main__":
+    style.run(
+        __file__,
+        draw,
+        needs=["output"],
+        claims=["output.unchanged-to-20", "output.breaks-by-100"],
+    )

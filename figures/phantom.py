@@ -1,0 +1,77 @@
+"""The curve beside what PCA makes of smooth random curves, and the statistic of all of them."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+import style
+from gpt2_helix.measure.helix import split
+
+
+def draw(subject: str) -> tuple[Figure, str]:
+    """Draw W_pos and the surrogate of each null that comes closest to it."""
+    record = style.read_record(subject, "helix")["measured"]["phantom"]
+    statistics = style.read_table(subject, "surrogates.csv")
+    walks, phases = statistics["random_walk"], statistics["phase_randomised"]
+    curves = {
+        "W_pos": (style.read_curve(subject)[1:-1], record["steady_climb"]),
+        f"closest of {len(walks)}\nrandom walks": (
+            style.read_curve(subject, "surrogate_curves.csv", "walk_"),
+            walks.max(),
+        ),
+        f"closest of {len(phases)}\nphase-randomised": (
+            style.read_curve(subject, "surrogate_curves.csv", "phase_"),
+            phases.max(),
+        ),
+    }
+    figure, axes = plt.subplot_mosaic(
+        [[f"pair {n}" for n in curves], [f"axis {n}" for n in curves], ["all"] * 3],
+        figsize=(7.0, 6.4),
+        height_ratios=[2.3, 1.3, 1.1],
+        layout="constrained",
+    )
+    for name, (curve, statistic) in curves.items():
+        axis, pair, _ = split(curve)
+        pair = pair - pair.mean(axis=0)
+        position = np.arange(1, len(curve) + 1)
+        plane, climb = axes[f"pair {name}"], axes[f"axis {name}"]
+        plane.scatter(
+            pair[:, 0], pair[:, 1], c=position, cmap="viridis", s=3, linewidths=0, rasterized=True
+        )
+        plane.plot(0, 0, "+", color="black", ms=6)
+        plane.set_title(f"{name}\nstatistic {statistic:.3f}", fontsize=9)
+        plane.set_box_aspect(1)
+        climb.scatter(
+            position, curve[:, axis], c=position, cmap="viridis", s=3, linewidths=0, rasterized=True
+        )
+        climb.set_xlabel("position")
+        for axes_of_curve in (plane, climb):
+            axes_of_curve.set_yticks([])
+        plane.set_xticks([])
+    first = next(iter(curves))
+    axes[f"pair {first}"].set_ylabel("the two that turn")
+    axes[f"axis {first}"].set_ylabel("the one that climbs")
+    strip = axes["all"]
+    for height, (values, marker, colour) in enumerate(
+        ((walks, "|", style.LINES[1][0]), (phases, "|", style.LINES[2][0]))
+    ):
+        strip.plot(values, np.full(len(values), -height), marker, color=colour, ms=11, mew=0.8)
+    strip.axvline(record["steady_climb"], color="black", lw=1.6)
+    strip.annotate(
+        "W_pos", (record["steady_climb"], 0.62), xytext=(3, 0), textcoords="offset points"
+    )
+    strip.set(
+        xlim=(-0.02, 1.06),
+        ylim=(-1.6, 1.0),
+        xlabel="statistic: how steadily the pair turns times how steadily the axis climbs",
+    )
+    strip.set_yticks([0, -1], ["random walks", "phase-randomised"])
+    return figure, (
+        f"Colour is position. W_pos has {record['steady_climb']:.3f}; of {len(walks)} random walks "
+        f"the closest has {walks.max():.3f},\nof {len(phases)} phase-randomised copies "
+        f"{phases.max():.3f} (p = {record['p_value']:.2g})."
+    )
+
+
+if __name__ == "__main__":
+    style.run(__file__, draw, needs=["helix"], claims=["helix.not-phantom"])

@@ -1,0 +1,76 @@
+"""Compile the paper: ``python paper/typeset.py``."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import typst
+
+from gpt2_helix.subjects.table import HUB_MODELS
+from gpt2_helix.verdicts import FAMILIES
+
+SUBJECT = "gpt2"
+CLAIM = re.compile(r'@pytest\.mark\.claim\(\s*"([^"]+)"')
+
+
+def typeset(root: Path) -> bytes:
+    """The paper as PDF, the same bytes every time.
+
+    Typst reads the data itself; what it cannot see, such as which files there are, it is told.
+
+    Parameters
+    ----------
+    root
+        A checkout: ``claims/``, ``data/``, ``figures/`` and ``paper/``.
+
+    Raises
+    ------
+    typst.TypstError
+        If a number is not where the paper looks for it; names the key.
+    """
+    data = root / "data"
+    recorded = [f for f in FAMILIES if _measured(data / SUBJECT / f"{f}.json")]
+    declared = [
+        claim
+        for path in sorted((root / "claims").glob("test_*.py"))
+        for claim in CLAIM.findall(path.read_text(encoding="utf-8"))
+    ]
+    told = {
+        "recorded": recorded,
+        "unrecorded": [f for f in FAMILIES if f not in recorded],
+        "declared": declared,
+        "others": sorted(p.stem for p in (data / "verdicts").glob("*.json") if p.stem != SUBJECT),
+        "repository": [HUB_MODELS[SUBJECT].repo, (HUB_MODELS[SUBJECT].revision or "")[:8]],
+    }
+    paper = typst.compile(
+        root / "paper/main.typ",
+        root=root,
+        font_paths=[],
+        ignore_system_fonts=True,
+        sys_inputs={name: json.dumps(value) for name, value in told.items()},
+        timestamp=0,
+    )
+    assert isinstance(paper, bytes)
+    return paper
+
+
+def _measured(path: Path) -> bool:
+    return path.exists() and bool(json.loads(path.read_text(encoding="utf-8"))["measured"])
+
+
+def main() -> int:
+    """Write the paper beside its source; 1 with what Typst says if it cannot be built."""
+    here = Path(__file__).parent
+    try:
+        paper = typeset(here.parent)
+    except typst.TypstError as error:
+        print(f"paper: {error.message}\n{error.diagnostic}", file=sys.stderr)
+        return 1
+    (here / "gpt2-helix.pdf").write_bytes(paper)
+    print("paper/gpt2-helix.pdf")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""What is cited is what is released, and what is told of it is what was found."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+
+import yaml
+
+from gpt2_helix import verdicts
+from support import ROOT
+
+
+def test_the_citation_validates_and_the_archive_says_the_same() -> None:
+    code = "from cffconvert.cli.cli import cli; cli()"
+    command = [sys.executable, "-c", code, "-i", str(ROOT / "CITATION.cff")]
+    subprocess.run([*command, "--validate"], check=True, capture_output=True)
+    ran = subprocess.run([*command, "-f", "zenodo"], check=True, capture_output=True, text=True)
+    archive = json.loads((ROOT / ".zenodo.json").read_text())
+    assert json.loads(ran.stdout).items() <= archive.items()
+    assert archive["upload_type"] == "software"
+
+
+def test_there_is_one_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    latest = re.search(r"^## (\S+), (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert latest
+    assert latest.groups() == (citation["version"], citation["date-released"].isoformat())
+    assert citation["version"] == project["version"]
+
+
+def test_the_readme_s_table_is_that_of_the_recorded_verdicts() -> None:
+    content = json.loads((ROOT / "data/verdicts/gpt2.json").read_text())
+    table = verdicts.table(content["claims"], content["subject"], verdicts.TABLE_WIDTH)
+    assert f"```text\n{table}\n```\n" in (ROOT / "README.md").read_text()
+
+
+def test_every_claim_has_its_row_in_the_artifact_s_table() -> None:
+    table = (ROOT / "ARTIFACT.md").read_text()
+    for path in (ROOT / "claims").glob("test_*.py"):
+        for claim in re.findall(r'@pytest\.mark\.claim\(\s*"([^"]+)"', path.read_text()):
+            assert f"| `{claim}` |" in table

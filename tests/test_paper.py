@@ -1,0 +1,110 @@
+"""The paper says what ``data/`` says, and nothing where ``data/`` says nothing."""
+
+import json
+import shutil
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pypdf
+import pytest
+import typst
+
+from support import ROOT
+from typeset import typeset
+
+Change = Callable[[Any], None]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    for part in ("claims", "data", "figures", "paper"):
+        shutil.copytree(ROOT / part, tmp_path / part)
+    shutil.copy(ROOT / "CITATION.cff", tmp_path)
+    return tmp_path
+
+
+def change(path: Path, how: Change) -> None:
+    content = json.loads(path.read_text())
+    how(content)
+    path.write_text(json.dumps(content))
+
+
+def text(paper: bytes) -> str:
+    return "\n".join(page.extract_text() for page in pypdf.PdfReader(BytesIO(paper)).pages)
+
+
+def test_the_committed_paper_is_what_the_data_make() -> None:
+    committed = (ROOT / "paper/gpt2-helix.pdf").read_bytes()
+    assert typeset(ROOT) == committed
+    said = text(committed)
+    for claim in json.loads((ROOT / "data/verdicts/gpt2.json").read_text())["claims"]:
+        assert claim["id"] in said
+
+
+@pytest.mark.parametrize(
+    ("file", "how", "was", "becomes"),
+    [
+        (
+            "gpt2/helix.json",
+            lambda c: c["measured"]["shape"].update(turns=2.34567),
+            "3.02 turns",
+            "2.35 turns",
+        ),
+        (
+            "gpt2/helix.json",
+            lambda c: c["controls"]["minilm"]["shape"].update(turns=45.6789),
+            "86.9",
+            "45.7",
+        ),
+        (
+            "gpt2/averaging.json",
+            lambda c: c["measured"]["distance_from_curve"]["mean_distance"].update({"50": 0.04567}),
+            "2.6%",
+            "4.6%",
+        ),
+        (
+            "verdicts/gpt2.json",
+            lambda c: c["claims"][0].update(verdict="refuted"),
+            "13 are confirmed",
+            "12 are confirmed",
+        ),
+    ],
+)
+def test_a_changed_number_changes_the_text(
+    copy: Path, file: str, how: Change, was: str, becomes: str
+) -> None:
+    before = " ".join(text(typeset(copy)).split())
+    assert was in before
+    assert becomes not in before
+    change(copy / "data" / file, how)
+    after = " ".join(text(typeset(copy)).split())
+    assert becomes in after
+    assert after.count(was) < before.count(was)
+
+
+@pytest.mark.parametrize(
+    ("file", "how", "named"),
+    [
+        ("gpt2/helix.json", lambda c: c["measured"]["shape"].pop("turns"), '"turns"'),
+        ("gpt2/positions.json", lambda c: c["measured"].pop("learned"), '"learned"'),
+        ("verdicts/gpt2.json", lambda c: c["claims"][1].pop("tolerance"), '"tolerance"'),
+        ("verdicts/gpt2.json", lambda c: c["claims"].pop(2), "no verdict on helix.axis"),
+    ],
+)
+def test_a_missing_key_ends_the_build_and_is_named(
+    copy: Path, file: str, how: Change, named: str
+) -> None:
+    change(copy / "data" / file, how)
+    with pytest.raises(typst.TypstError) as raised:
+        typeset(copy)
+    assert named in raised.value.message
+
+
+def test_a_figure_that_is_not_drawn_is_said_to_be_so(copy: Path) -> None:
+    about = {"drawn": False, "why": "not measured on gpt2: kernels"}
+    (copy / "figures/lookback.json").write_text(json.dumps(about))
+    source = copy / "paper/main.typ"
+    source.write_text(source.read_text().replace("(@figure-lookback)", ""))
+    assert "Figure not drawn: not measured on gpt2: kernels" in text(typeset(copy))
