@@ -13,7 +13,7 @@ claims: .venv/installed
 	.venv/bin/pytest claims/ $(ARGS)
 
 test: .venv/installed
-	.venv/bin/pytest tests/ -n 2 $(ARGS)
+	OMP_NUM_THREADS=1 .venv/bin/pytest tests/ -n 2 $(ARGS)
 
 check: .venv/installed
 	.venv/bin/ruff check .

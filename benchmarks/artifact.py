@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from gpt2_helix.verdicts import labelled
+
 ROOT = Path(__file__).parent.parent
 CLAIM = re.compile(r'@pytest\.mark\.claim\(\s*"([^"]+)".*?\ndef (test_\w+)', re.DOTALL)
 BEGINS, ENDS = "<!-- claims -->\n", "<!-- /claims -->"
@@ -42,7 +44,11 @@ def outcome(claim: dict[str, Any]) -> str:
     """What a reader should see: the verdict, and the numbers that it was given for."""
     if claim["verdict"] == "blocked":
         return "blocked on the machine that made this table: not measured"
-    judged = (f"{name} {claim['measured'][name]:.4g}" for name in claim["tolerance"])
+    judged = (
+        f"{label} {number:.4g}"
+        for name in claim["tolerance"]
+        for label, number in labelled(name, claim["measured"][name])
+    )
     return f"{claim['verdict']}: {', '.join(judged)}"
 
 

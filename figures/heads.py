@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 import style
 
@@ -19,7 +20,7 @@ def draw(subject: str) -> tuple[Figure, str]:
         drawn = axes.imshow(seen, vmin=0, vmax=1, cmap="viridis", origin="upper")
         for head in main:
             layer, index = (int(part) for part in head.removeprefix("L").split("H"))
-            frame = plt.Rectangle((index - 0.5, layer - 0.5), 1, 1, fill=False, ec="#d55e00", lw=2)
+            frame = Rectangle((index - 0.5, layer - 0.5), 1, 1, fill=False, ec="#d55e00", lw=2)
             axes.add_patch(frame)
         axes.set(xlabel="head", ylabel="layer", title=title)
         axes.set_xticks(range(seen.shape[1]))

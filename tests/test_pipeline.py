@@ -66,7 +66,7 @@ def test_a_fresh_clone_lacks_the_marks_alone_and_a_parameter_touches_what_depend
         return stages
 
     for stage, what in changed().items():
-        assert stage.startswith(("measure@", "curves@"))
+        assert stage.startswith(("measure@", "run@", "curves@"))
         mark = f"build/measured/{stage.partition('@')[2]}".removesuffix("-curves")
         mark += "-curves" if stage.startswith("curves") else ""
         assert what == [{"changed outs": {mark: "deleted"}}]

@@ -285,7 +285,7 @@ def table(verdicts: Sequence[Mapping[str, Any]], subject: Mapping[str, Any], wid
         lines = [
             (label, f"{number:.4g}", v["tolerance"].get(name, ""))
             for name, value in v["measured"].items()
-            for label, number in _labelled(name, value)
+            for label, number in labelled(name, value)
         ]
         if v["verdict"] == BLOCKED:
             more = f" and {len(v['missing']) - 2} more" if len(v["missing"]) > 2 else ""
@@ -304,7 +304,8 @@ def table(verdicts: Sequence[Mapping[str, Any]], subject: Mapping[str, Any], wid
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
 
 
-def _labelled(name: str, value: MeasuredValue) -> list[tuple[str, Number]]:
+def labelled(name: str, value: MeasuredValue) -> list[tuple[str, Number]]:
+    """Measured numbers with what to call them: one, or one for each key."""
     if isinstance(value, dict):
         return [(f"{name} {key}", number) for key, number in value.items()]
     return [(name, value)]
