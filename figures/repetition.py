@@ -30,7 +30,7 @@ def draw(subject: str) -> tuple[Figure, str]:
     n = found["others"]["1"]["n"]
     return figure, (
         f"The first word stands at position {found['first_word_at']} of {found['n_tokens']}. "
-        f"Dashes are other offsets of the groups;\nthe dotted line is the mean over {n} other pairs, "
+        f"Dashes are other offsets of the groups;\ndotted is the mean over {n} other pairs, "
         "each order counted. The thin line is at 0.99."
     )
 

@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from gpt2_helix.verdicts import labelled
+
 WIDTH, HEIGHT = 340, 46
 """Of the line that a number is drawn on, in pixels."""
 
@@ -63,9 +65,10 @@ def write(
 def _section(claim: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]], shown: set[str]) -> str:
     """All there is on one claim; a figure that an earlier claim has shown is linked."""
     lines = "".join(
-        f"<tr><td><code>{escape(name)}</code></td><td>{value:.4g}</td>"
-        f"<td>{_line(value, claim['tolerance'].get(name))}</td></tr>"
+        f"<tr><td><code>{escape(label)}</code></td><td>{number:.4g}</td>"
+        f"<td>{_line(number, claim['tolerance'].get(name))}</td></tr>"
         for name, value in claim["measured"].items()
+        for label, number in labelled(name, value)
     )
     controls = ", ".join(
         f"{escape(control['name'])} {_verdict(control['verdict'])}"
