@@ -131,10 +131,12 @@ def _plain(subject: LiveSubject) -> Any:
 
 
 def _bridge(subject: LiveSubject) -> Any:
-    from transformer_lens.model_bridge import TransformerBridge
+    """Make the bridge as ``boot_transformers`` does, which would ask the hub for a tokenizer."""
+    from transformer_lens.model_bridge.sources import build_bridge_from_module
 
     model = _plain(subject)
-    return TransformerBridge.boot_transformers("gpt2-shaped", device="cpu", hf_model=model)
+    model.set_attn_implementation("eager")
+    return build_bridge_from_module(model, "GPT2LMHeadModel", hf_config=model.config)
 
 
 if __name__ == "__main__":

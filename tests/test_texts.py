@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from tokenizers import Regex, Tokenizer
 from tokenizers.models import WordLevel
@@ -55,6 +57,39 @@ def test_an_empty_text_and_one_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(SubjectError, match="expected text files, found none"):
         texts.read_texts([tmp_path / "folder"])
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A dataset in the hub's cache, with no network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    folder = tmp_path / "datasets--some--texts" / "snapshots" / COMMIT / "data"
+    folder.mkdir(parents=True)
+    table = pyarrow.table({"text": [" apple" * 30, " orange" * 30], "n": [1, 2]})
+    pyarrow.parquet.write_table(table, folder / "train.parquet")
+    pyarrow.parquet.write_table(table.select(["n"]), folder / "other.parquet")
+    return f"hub:some/texts@{COMMIT}:data"
+
+
+def test_a_dataset_of_the_hub_gives_its_text_column(dataset: str, tokenizer: Tokenizer) -> None:
+    read = texts.read_texts([Path(f"{dataset}/train.parquet")])
+    assert texts.windows(tokenizer, read, 4, 10).shape == (4, 10)
+
+
+@pytest.mark.parametrize("file", ["other.parquet", "absent.parquet"])
+def test_a_dataset_without_text_or_that_cannot_be_had(dataset: str, file: str) -> None:
+    with pytest.raises(SubjectError, match=r"expected hub:some/texts@\w+:data/\w+\.parquet with a"):
+        texts.dataset_texts(f"{dataset}/{file}")
+
+
+@pytest.mark.parametrize("spec", ["hub:some/texts:a.parquet", f"hub:some/texts@{COMMIT}:a.bin"])
+def test_a_dataset_that_is_not_pinned(spec: str) -> None:
+    with pytest.raises(SubjectError, match="with a commit of 40 hexadecimal digits"):
+        texts.dataset_texts(spec)
 
 
 def test_the_prompt_puts_the_pair_where_it_shares_every_group(tokenizer: Tokenizer) -> None:

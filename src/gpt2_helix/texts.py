@@ -3,6 +3,7 @@
 Both are made for a tokenizer, so that one maker serves GPT-2 and every model built for testing.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -37,6 +38,9 @@ OTHER_PAIRS: int = _CHOSEN["other_pairs"]
 WINDOWS: int = PARAMETERS["output"]["windows"]
 SEED = 20230810
 LEAST_PREFIX = 3
+DATASET = "hub:"
+DOCUMENTS = 400
+"""Of a dataset, the first so many are read: short ones give no window."""
 UNEVEN = 4
 """Words by which the strings of a prompt may differ in length."""
 
@@ -138,7 +142,7 @@ def windows(
 
 
 def read_texts(paths: Sequence[Path]) -> list[str]:
-    """Read text files, or all ``.txt`` files of a folder.
+    """Read text files, all ``.txt`` files of a folder, or a dataset (see ``dataset_texts``).
 
     Raises
     ------
@@ -147,6 +151,9 @@ def read_texts(paths: Sequence[Path]) -> list[str]:
     """
     texts = []
     for path in paths:
+        if str(path).startswith(DATASET):
+            texts += dataset_texts(str(path))
+            continue
         for file in sorted(path.glob("*.txt")) if path.is_dir() else [path]:
             try:
                 text = file.read_text(encoding="utf-8")
@@ -158,6 +165,40 @@ def read_texts(paths: Sequence[Path]) -> list[str]:
     if not texts:
         raise SubjectError(f"corpus: expected text files, found none in {list(map(str, paths))}")
     return texts
+
+
+def dataset_texts(spec: str) -> list[str]:
+    """Read the first documents of a Parquet file in a dataset on the hub.
+
+    Parameters
+    ----------
+    spec
+        ``hub:OWNER/NAME@COMMIT:FILE``, the commit in full; documents are in its ``text`` column.
+
+    Raises
+    ------
+    SubjectError
+        If the specification, or what it leads to, is not of this kind, or cannot be had.
+    """
+    asked = re.fullmatch(r"hub:([\w.-]+/[\w.-]+)@([0-9a-f]{40}):([\w./-]+\.parquet)", spec)
+    if asked is None:
+        raise SubjectError(
+            "corpus: expected hub:OWNER/NAME@COMMIT:FILE.parquet with a commit of 40 hexadecimal "
+            f"digits, found {spec}"
+        )
+    # Here, not above: few claims need a dataset, and these packages are slow to import.
+    import pyarrow
+    import pyarrow.parquet
+    from huggingface_hub import hf_hub_download
+
+    repo, commit, file = asked.groups()
+    try:
+        path = hf_hub_download(repo, file, repo_type="dataset", revision=commit)
+        column = pyarrow.parquet.read_table(path, columns=["text"])["text"]
+    except (OSError, RuntimeError, pyarrow.ArrowException) as error:
+        why = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise SubjectError(f"corpus: expected {spec} with a text column, found {why}") from None
+    return [str(text) for text in column.slice(0, DOCUMENTS).to_pylist()]
 
 
 def other_pairs() -> list[Pair]:

@@ -32,7 +32,7 @@ FAMILIES = (
     "repetition",
     "heads",
 )
-TABLE_WIDTH = 144
+TABLE_WIDTH = 150
 """Columns that the table needs."""
 
 Verdict = Literal["confirmed", "refuted", "blocked"]
@@ -357,7 +357,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--corpus",
         metavar="FILE_OR_FOLDER",
         type=Path,
-        help="text for the claims that run the model (default: data/texts)",
+        help="text for the claims that run the model: a file, a folder, or a file of a dataset as "
+        "hub:OWNER/NAME@COMMIT:FILE.parquet (default: data/texts)",
     )
     group.addoption(
         "--windows",

@@ -9,7 +9,8 @@ commit of forty hexadecimal digits. Everything is checked before it is used.
 
 import hashlib
 import re
-from collections.abc import Container, Iterator, Mapping
+import sys
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from io import BytesIO
@@ -18,6 +19,15 @@ from pathlib import Path
 import numpy as np
 from huggingface_hub import HfFileMetadata, constants, model_info, try_to_load_from_cache
 from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from safetensors import safe_open
 from safetensors.numpy import save
 
@@ -262,7 +272,13 @@ def _download(model: HubModel, filename: str, commit: str) -> Path:
             if into.tell() > size:
                 into.truncate(0)
             have = into.seek(0, 2)
-            download.receive(model.repo, filename, commit, have, size, into.write)
+            with _bar(filename, have, size) as advance:
+
+                def write(received: bytes) -> None:
+                    into.write(received)
+                    advance(len(received))
+
+                download.receive(model.repo, filename, commit, have, size, write)
         found = _digest_like(expected, partial)
         if found != expected:
             partial.unlink()
@@ -272,6 +288,22 @@ def _download(model: HubModel, filename: str, commit: str) -> Path:
             )
         partial.replace(path)
     return path
+
+
+@contextmanager
+def _bar(filename: str, have: int, size: int) -> Iterator[Callable[[int], None]]:
+    """Show how much of a file is there and how long the rest takes, where someone looks on."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task(filename, total=size, completed=have)
+        yield lambda received: progress.advance(task, received)
 
 
 def _announced(model: HubModel, filename: str, commit: str) -> HfFileMetadata:
