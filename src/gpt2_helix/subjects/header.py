@@ -12,7 +12,7 @@ from typing import Any
 LENGTH_BYTES = 8
 """The file begins with the length of its header, as a little-endian integer."""
 LARGEST_HEADER = 2**20
-"""Bytes; GPT-2 small's header has 14,283 of them, and no model of the table has ten times that."""
+"""Bytes; a header takes about a hundred for each tensor, and no GPT-2 has a thousand tensors."""
 WIDTHS = {
     "BOOL": 1,
     "U8": 1,
