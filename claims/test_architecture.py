@@ -9,7 +9,7 @@ from gpt2_helix.verdicts import Measured
 
 @pytest.mark.claim(
     "architecture.144-heads",
-    post="Introduction",
+    post="Introduction: A mystery about previous-token heads",
     needs="config",
     tolerance={"layers": "== 12", "heads_a_layer": "== 12", "heads": "== 144"},
     why="A count is exact.",

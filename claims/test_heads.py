@@ -15,7 +15,7 @@ ATTENDS = 0.5
 
 @pytest.mark.claim(
     "heads.main-previous-token",
-    post="Introduction",
+    post="The figures of attention patterns, intact and averaged",
     needs="F",
     tolerance={"previous_token": f">= {ATTENDS}", "lead": "> 0"},
     why="Pre-registered: a previous-token head gives the previous token half of its attention or "

@@ -16,7 +16,7 @@ EXPLAINED = 0.85
 
 @pytest.mark.claim(
     "helix.three-components",
-    post="Introduction, the figure of the helix",
+    post="Introduction: A mystery about previous-token heads, the figure of the helix",
     needs="P",
     tolerance={"explained": f">= {EXPLAINED}"},
     why="What lies outside three components cannot be seen in the figure. Three components of a "
@@ -39,7 +39,7 @@ OFF_QUARTER = 0.05
 
 @pytest.mark.claim(
     "helix.circle",
-    post="Introduction, the figure of the helix",
+    post="Introduction: A mystery about previous-token heads, the figure of the helix",
     needs="P",
     tolerance={
         "turns": f">= {TURNS}",
@@ -75,7 +75,7 @@ CLIMB = 0.95
 
 @pytest.mark.claim(
     "helix.axis",
-    post="Introduction, the figure of the helix",
+    post="Introduction: A mystery about previous-token heads, the figure of the helix",
     needs="P",
     tolerance={"climb": f">= {CLIMB}"},
     why="A rank correlation of 0.95 leaves room for a flat end, not for a turn back: a full sine "
@@ -94,7 +94,7 @@ P_VALUE = 0.01
 
 @pytest.mark.claim(
     "helix.not-phantom",
-    post="Introduction, the figure of the helix",
+    post="Introduction: A mystery about previous-token heads, the figure of the helix",
     needs="P",
     tolerance={"p_value": f"<= {P_VALUE}"},
     why="PCA makes curves that look like oscillations out of anything smooth (Shinn, PNAS 2023): "
@@ -127,7 +127,7 @@ ADJACENT = 0.99
 
 @pytest.mark.claim(
     "helix.neighbours",
-    post="Introduction, the figure of the helix",
+    post="Introduction: A mystery about previous-token heads, the figure of the helix",
     needs="P",
     tolerance={"adjacent_neighbour": f">= {ADJACENT}"},
     why="If the three components say where a token is, the nearest point is the next position; "

@@ -21,7 +21,7 @@ BROKEN = ["shuffled-rows", "gaussian-rows", "random-walk", "sinusoidal", "random
 
 @pytest.mark.claim(
     "kernels.local-heads",
-    post="The argument about attention looking backwards",
+    post="The importance of the backwards-looking nature of attention",
     needs="A",
     tolerance={"largest_step": "< 1", "last_few": f"> {MOST}"},
     why="Most is more than half. Steady means that each distance gets less than the one before, "
@@ -41,7 +41,7 @@ def test_local_heads(subject: Subject, measured: Measured) -> None:
 
 @pytest.mark.claim(
     "kernels.causal-mask",
-    post="The argument about attention looking backwards",
+    post="The importance of the backwards-looking nature of attention",
     needs="A",
     tolerance={"least_offset_without_mask": "> 0", "least_look_back": "> 0"},
     why="What is asked is a direction: behind the query with the mask, ahead of it without. A "
@@ -64,7 +64,7 @@ NEAR, NEAR_AT_20, FAR_AT_50 = 3, 6, 10
 
 @pytest.mark.claim(
     "kernels.averaging",
-    post="The argument about attention looking backwards",
+    post="The importance of the backwards-looking nature of attention",
     needs="A",
     tolerance={
         "look_back_at_5": f"<= {NEAR}",

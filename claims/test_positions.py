@@ -11,7 +11,7 @@ BEYOND_SINUSOIDS = 0.01
 
 @pytest.mark.claim(
     "positions.learned-1024",
-    post="Introduction",
+    post="Introduction: A mystery about previous-token heads",
     needs="P",
     tolerance={
         "positions": "== 1024",

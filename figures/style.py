@@ -18,6 +18,8 @@ mpl.use("agg")
 FIGURES = Path(__file__).parent
 DATA = FIGURES.parent / "data"
 SUBJECT = "gpt2"
+SEEDS = ("mini", "mini-1")
+"""The models trained here: one recipe, one seed each."""
 
 CURVE, MEANS = "#c8382d", "#2260a8"
 """Red and blue that differ in lightness too, so that grey print and colour-blind eyes tell them
@@ -72,9 +74,10 @@ def is_recorded(subject: str, family: str) -> bool:
 
 def run(
     script: str,
-    draw: Callable[[str], tuple[Figure, str]],
+    draw: Callable[..., tuple[Figure, str]],
     needs: Sequence[str],
     claims: Sequence[str],
+    subjects: Sequence[str] = (SUBJECT,),
 ) -> None:
     """Draw a figure and write it beside its script, the same bytes every time.
 
@@ -86,24 +89,37 @@ def run(
     script
         Path of the script.
     draw
-        Takes a subject, gives the figure and what is seen in it.
+        Takes the subjects, gives the figure and what is seen in it.
     needs
         Families of measurements; where one was never made, nothing is drawn.
     claims
         What the figure is evidence for, by identifier.
+    subjects
+        What is drawn; the figure is filed under the first.
     """
     stem = FIGURES / Path(script).stem
-    about: dict[str, Any] = {"subject": SUBJECT, "claims": list(claims)}
-    if missing := [family for family in needs if not is_recorded(SUBJECT, family)]:
-        about |= {"drawn": False, "why": f"not measured on {SUBJECT}: {', '.join(missing)}"}
+    about: dict[str, Any] = {"subject": subjects[0], "claims": list(claims)}
+    missing = [
+        f"{family} on {subject}"
+        for subject in subjects
+        for family in needs
+        if not is_recorded(subject, family)
+    ]
+    if missing:
+        about |= {"drawn": False, "why": f"not measured: {', '.join(missing)}"}
         for kind in ("svg", "png"):
             stem.with_suffix(f".{kind}").unlink(missing_ok=True)
         print(f"{stem.name}: not drawn, {about['why']}", file=sys.stderr)
     else:
-        sha256 = read_record(SUBJECT, needs[0])["weights"]["wpe.weight"]
-        figure, seen = draw(SUBJECT)
-        caption = f"{seen}\n{SUBJECT}, wpe.weight sha256 {sha256[:12]}"
-        about |= {"drawn": True, "W_pos_sha256": sha256, "caption": " ".join(caption.split("\n"))}
+        sha256 = {s: read_record(s, needs[0])["weights"]["wpe.weight"] for s in subjects}
+        figure, seen = draw(*subjects)
+        digests = "; ".join(f"{s}, wpe.weight sha256 {sha256[s][:12]}" for s in subjects)
+        caption = f"{seen}\n{digests}"
+        about |= {
+            "drawn": True,
+            "W_pos_sha256": sha256[subjects[0]],
+            "caption": " ".join(caption.split("\n")),
+        }
         bare = {"Date": None, "Creator": None, "Description": about["caption"]}
         figure.savefig(stem.with_suffix(".svg"), metadata=bare, bbox_inches="tight")
         # So that what reads this file changes with the picture.

@@ -22,7 +22,7 @@ def typeset(root: Path) -> bytes:
     Parameters
     ----------
     root
-        A checkout: ``claims/``, ``data/``, ``figures/`` and ``paper/``.
+        A checkout.
 
     Raises
     ------

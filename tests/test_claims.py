@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gpt2_helix.controls import CONTROLS
+from gpt2_helix.controls import CONTROLS, shuffled_rows
 from support import ROOT, Claims, Folder, helix_rows
 
 
@@ -111,6 +111,29 @@ def test_a_changed_record_is_refuted(run_claims: Claims, tmp_path: Path) -> None
     assert ran.returncode == 1
     assert "helix.circle" in ran.stdout
     assert "1 refuted" in ran.stdout
+
+
+def test_a_verdict_other_than_the_expected_one_is_a_failure(
+    folder: Folder, run_claims: Claims, tmp_path: Path
+) -> None:
+    rows = shuffled_rows(helix_rows())
+    model = ("--subject", str(folder(tensors={"wpe.weight": rows})), "-k", "axis or circle")
+    report = tmp_path / "before.json"
+    assert run_claims(*model, "--claims-json", str(report)).returncode == 1
+    ran = run_claims(*model, "--expect", str(report))
+    assert ran.returncode == 0, ran.stdout
+    assert "2 refuted" in ran.stdout
+    assert "2 xfailed" in ran.stdout
+    content = json.loads(report.read_text())
+    content["claims"][0]["verdict"] = "confirmed"
+    report.write_text(json.dumps(content))
+    ran = run_claims(*model, "--expect", str(report))
+    assert ran.returncode == 1
+    assert "helix.axis: expected confirmed as recorded, found refuted" in ran.stdout
+    report.write_text("[]")
+    ran = run_claims(*model, "--expect", str(report))
+    assert ran.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"--expect: expected {report} as --claims-json writes it" in ran.stderr
 
 
 @pytest.mark.parametrize("selection", [["-k", "circle"], ["-n", "2"]])

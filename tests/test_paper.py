@@ -21,7 +21,8 @@ Change = Callable[[Any], None]
 def copy(tmp_path: Path) -> Path:
     for part in ("claims", "data", "figures", "paper"):
         shutil.copytree(ROOT / part, tmp_path / part)
-    shutil.copy(ROOT / "CITATION.cff", tmp_path)
+    for file in ("CITATION.cff", "params.yaml"):
+        shutil.copy(ROOT / file, tmp_path)
     return tmp_path
 
 

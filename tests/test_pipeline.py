@@ -12,6 +12,7 @@ import pytest
 
 from gpt2_helix import records
 from gpt2_helix.measure import helix
+from gpt2_helix.subjects.source import SHIPPED
 from support import ROOT, Folder, Run
 
 Command = Callable[..., Run]
@@ -75,7 +76,8 @@ def test_a_fresh_clone_lacks_the_marks_alone_and_a_parameter_touches_what_depend
     assert changed() == {}
     text = (checkout / "params.yaml").read_text()
     (checkout / "params.yaml").write_text(text.replace("distances: 12", "distances: 9"))
-    assert set(changed()) == {"measure@gpt2-kernels"}
+    of_mini = {f"replicate@{name}" for name in SHIPPED}
+    assert set(changed()) == {"measure@gpt2-kernels", *of_mini}
 
 
 def test_without_weights_the_record_stays_and_one_line_says_so(
@@ -133,7 +135,7 @@ def test_a_figure_is_the_same_bytes_again_or_is_said_not_to_be_drawn(
         record.write_text(json.dumps(absent)) if absent else record.unlink()
         ran = command("figures/lookback.py")
         assert ran.returncode == 0
-        assert ran.stderr == "lookback: not drawn, not measured on gpt2: kernels\n"
+        assert ran.stderr == "lookback: not drawn, not measured: kernels on gpt2\n"
         assert [path.exists() for path in drawn] == [True, False, False]
         assert not json.loads(drawn[0].read_text())["drawn"]
 

@@ -12,10 +12,10 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from gpt2_helix import runner as runner_module
 from gpt2_helix.doctoring import Positions, average_in_groups
-from gpt2_helix.measure import output, repetition
+from gpt2_helix.measure import output, patterns, repetition
 from gpt2_helix.runner import Runner
 from gpt2_helix.subjects import SubjectError, gpt2
-from gpt2_helix.subjects.config import config_from
+from gpt2_helix.subjects.config import Head, config_from
 from gpt2_helix.subjects.tensors import Array
 
 SIZES: dict[str, Any] = {
@@ -112,10 +112,24 @@ def test_statistics_on_text_are_those_of_whole_distributions(
         np.testing.assert_allclose(found.previous_token[place], expected, atol=1e-5)
 
 
-def test_continuations_are_whole_prompts(tokens: Array) -> None:
+def test_patterns_are_those_of_transformers(tokens: Array) -> None:
+    heads = (Head(0, 1), Head(1, 0))
+    found = patterns.of_main_heads(ours(), W_pos(), tokens[None], heads)
+    doctored = average_in_groups(W_pos(), patterns.GROUP_SIZE)
+    for by_head, table in ((found.intact, W_pos()), (found.doctored, doctored)):
+        attentions = theirs(tokens, table, "eager", output_attentions=True).attentions
+        for head in heads:
+            expected = attentions[head.layer][0, head.head].numpy()
+            assert len(by_head[str(head)]) == patterns.N_POSITIONS == len(tokens)
+            for i, row in enumerate(by_head[str(head)]):
+                np.testing.assert_allclose(row, expected[i, : i + 1], atol=1e-5)
+
+
+def test_continuations_are_whole_prompts(tokens: Array, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "ROWS_AT_A_TIME", 2)
     tails = np.random.default_rng(3).integers(0, 60, (5, 6))
     tables = [average_in_groups(W_pos(), k) for k in (1, 5, 20)]
-    found = ours().continuations(tokens, tails, ours().tables(tables), at_once=2)
+    found = ours().continuations(tokens, tails, ours().tables(tables))
     for row, table in zip(found, tables, strict=True):
         for got, tail in zip(row, tails, strict=True):
             whole = theirs(np.concatenate([tokens, tail]), table).logits[0, -1].softmax(-1)
@@ -158,7 +172,7 @@ def test_too_little_memory_means_smaller_batches_and_a_line(
     tables = ours().tables(list(output.doctorings(W_pos()).values()))
     (found,) = ours().windows(tokens[None], tables, [0])
     assert max(little_memory) > 3
-    assert "memory: too little for more, going on with 3 rows at once" in capsys.readouterr().err
+    assert "memory: too little for more, going on with 2 rows at once" in capsys.readouterr().err
     assert found.kl[0] == pytest.approx(0, abs=1e-6)
     assert np.isfinite(found.kl).all()
 

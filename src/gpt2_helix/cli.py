@@ -19,6 +19,7 @@ from gpt2_helix.measure import (
     helix,
     kernels,
     output,
+    patterns,
     positions,
     repetition,
 )
@@ -29,6 +30,7 @@ from gpt2_helix.subjects import (
     SubjectError,
     open_subject,
 )
+from gpt2_helix.subjects.source import SHIPPED
 from gpt2_helix.subjects.table import HUB_MODELS
 from gpt2_helix.subjects.tensors import WEIGHTS
 
@@ -40,11 +42,12 @@ FAMILIES: dict[str, list[Callable[..., Any]]] = {
     "kernels": [kernels.local_heads, kernels.main_heads],
     "output": [output.on_text, output.previous_token],
     "repetition": [repetition.first_word],
+    "patterns": [patterns.of_main_heads],
 }
-RUN_THE_MODEL = ("output", "repetition")
+CONTROLS = {"output": controls.OF_BEHAVIOUR, "repetition": controls.OF_BEHAVIOUR, "patterns": {}}
+"""Broken copies to record, where they are not those of the weights; patterns no claim judges."""
 CURVES = "curves"
 CURVE_FILES = ("curve.csv", "surrogate_curves.csv", "surrogates.csv")
-TABLE_BEGINS, TABLE_ENDS = "<!-- verdicts -->\n", "<!-- /verdicts -->"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,10 +74,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     command.set_defaults(run=lambda a: measure(a.subject, a.family, a.into, a.weights, a.strict))
 
-    command = commands.add_parser("table", help="put a claims report's table into a text file")
-    command.add_argument("report", type=Path, help="written by pytest claims/ --claims-json")
+    command = commands.add_parser("train", help="train a model of data/, or go on with it")
+    command.add_argument("name", choices=SHIPPED)
+    command.set_defaults(run=lambda a: train(a.name))
+
+    command = commands.add_parser("table", help="put the table of claims reports into a text file")
+    command.add_argument(
+        "reports",
+        type=Path,
+        nargs="+",
+        help="written by pytest claims/ --claims-json; several are put side by side",
+    )
     command.add_argument("--into", type=Path, default=Path("README.md"), metavar="FILE")
-    command.set_defaults(run=lambda a: put_table(a.report, a.into))
+    command.set_defaults(run=lambda a: put_table(a.reports, a.into))
 
     options = parser.parse_args(arguments)
     try:
@@ -101,6 +113,17 @@ def measure(
             if strict:
                 raise
             print(f"{folder.name} {name}: weights not at hand ({error}), {_kept(folder, name)}")
+
+
+def train(name: str) -> None:
+    """Train one of the models in ``data/``; its seed is its place among them."""
+    from gpt2_helix import training  # It brings torch, which most commands do without.
+
+    data = Path("data")
+    state = Path("build/training") / f"{name}.pt"
+    into = data / name / "model"
+    training.train(SHIPPED.index(name), data / "training", data / "texts", into, state)
+    print(into)
 
 
 def _open(spec: str, folder: Path, weights: str | None) -> LiveSubject:
@@ -135,7 +158,7 @@ def _record(subject: LiveSubject, name: str, folder: Path) -> None:
     measured = {m: subject.measure(m) for m in FAMILIES[name]}
     of_controls: dict[str, dict[records.Measurement, Any]] = {}
     for control in track(
-        controls.OF_BEHAVIOUR if name in RUN_THE_MODEL else controls.OF_WEIGHTS,
+        CONTROLS.get(name, controls.OF_WEIGHTS),
         f"{name:14}",
         disable=not sys.stderr.isatty(),
         transient=True,
@@ -179,14 +202,22 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[float]]
     print(path)
 
 
-def put_table(report: Path, into: Path) -> None:
-    """Replace what stands between the two markers in a text file by a report's table."""
-    content = json.loads(report.read_text(encoding="utf-8"))
-    table = verdicts.table(content["claims"], content["subject"], verdicts.TABLE_WIDTH)
-    before, begins, rest = into.read_text(encoding="utf-8").partition(TABLE_BEGINS)
-    _, ends, after = rest.partition(TABLE_ENDS)
+def put_table(reports: Sequence[Path], into: Path) -> None:
+    """Replace what stands between two markers in a text file by the table of one report.
+
+    Of several reports, each column is a subject, and the markers are others.
+    """
+    contents = [json.loads(report.read_text(encoding="utf-8")) for report in reports]
+    if len(contents) == 1:
+        table = verdicts.table(contents[0]["claims"], contents[0]["subject"], verdicts.TABLE_WIDTH)
+    else:
+        table = verdicts.side_by_side(contents, verdicts.TABLE_WIDTH)
+    mark = "verdicts" if len(contents) == 1 else "replication"
+    begin, end = f"<!-- {mark} -->\n", f"<!-- /{mark} -->"
+    before, begins, rest = into.read_text(encoding="utf-8").partition(begin)
+    _, ends, after = rest.partition(end)
     if not (begins and ends):
-        raise SubjectError(f"{into}: expected {TABLE_BEGINS.strip()} and {TABLE_ENDS}, found none")
+        raise SubjectError(f"{into}: expected {begin.strip()} and {end}, found none")
     into.write_text(f"{before}{begins}```text\n{table}\n```\n{ends}{after}", encoding="utf-8")
 
 

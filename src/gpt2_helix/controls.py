@@ -11,10 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from gpt2_helix.doctoring import Positions
-from gpt2_helix.measure import helix, kernels
+from gpt2_helix.measure import helix
 from gpt2_helix.subjects import LiveSubject, RecordedSubject, Subject, SubjectError
 from gpt2_helix.subjects.built import SEED, RandomWeights, open_built
-from gpt2_helix.subjects.config import MAIN_PREVIOUS_TOKEN_HEADS
 from gpt2_helix.subjects.source import open_minilm
 from gpt2_helix.subjects.tensors import Array
 
@@ -112,13 +111,13 @@ def medium_size(subject: LiveSubject) -> LiveSubject:
 
 
 def looking_back(subject: LiveSubject) -> LiveSubject:
-    """L2H2, L3H3 and L4H11 replaced by copies of L0H3, which looks back by positions alone."""
-    source = kernels.LOCAL_HEADS[0]
+    """The main previous-token heads replaced by copies of one that looks back by position."""
+    source = subject.heads_looking_back[0]
     block = subject.attention(source.layer)
     d_model = subject.config.n_embd
     d_head = d_model // subject.config.n_head
     changed: dict[str, Array] = {}
-    for layer, head in MAIN_PREVIOUS_TOKEN_HEADS:
+    for layer, head in subject.main_heads:
         own = subject.attention(layer)
         weight, bias = own.weight.copy(), own.bias.copy()
         for part in (0, d_model, 2 * d_model):

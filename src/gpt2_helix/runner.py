@@ -7,6 +7,7 @@ keys. Weights are used as they are: nothing is folded or centred.
 
 import contextlib
 import logging
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,13 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from gpt2_helix.subjects.config import Config
+from gpt2_helix.subjects.config import Config, Head
 from gpt2_helix.subjects.errors import SubjectError
 
 with warnings.catch_warnings():
@@ -42,6 +43,9 @@ Tables = Float[Tensor, "doctoring position d_model"]
 VOCABULARY_AT_A_TIME = 32
 """Positions whose distributions are held at once: at GPT-2's vocabulary 70 MB for 11 doctorings."""
 QUERIES_AT_A_TIME = 128
+ROWS_AT_A_TIME = 4
+"""Doctorings run in one batch: with more, at GPT-2's width, the allocator hands what it frees back
+to the system, and fresh pages cost more than a larger batch saves."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,27 @@ class Runner:
         return (hidden @ self._unembedding).cpu().numpy()
 
     @torch.inference_mode()
+    def patterns(
+        self, tokens: Int[np.ndarray, " position"], tables: Tables, heads: Sequence[Head]
+    ) -> Float[np.ndarray, "doctoring head position position"]:
+        """Attention patterns of some heads on a short text under every doctoring."""
+        found: dict[Head, Tensor] = {}
+
+        def hook(head: Head) -> tuple[str, Callable[..., None]]:
+            def keep(value: Tensor, hook: Any) -> None:
+                query, key = self._query_key(value, head.layer)
+                scores = query[:, head.head] @ key[:, head.head].transpose(1, 2)
+                found[head] = scores.masked_fill(
+                    _future(len(tokens)).to(scores.device), -torch.inf
+                ).softmax(-1)
+
+            return f"blocks.{head.layer}.attn.qkv.hook_out", keep
+
+        rows = self._tokens(tokens).expand(len(tables), -1)
+        self._hidden(rows, tables, hooks=[hook(head) for head in heads])
+        return torch.stack([found[head] for head in heads], dim=1).cpu().numpy()
+
+    @torch.inference_mode()
     def windows(
         self,
         windows: Int[np.ndarray, "window position"],
@@ -168,7 +193,7 @@ class Runner:
                 some = tokens.expand(len(rows), length)
                 return self._hidden(some, tables[rows], hooks=previous.hooks(rows))[0]
 
-            hidden = _in_parts(run, list(range(n)))
+            hidden = torch.cat(list(_in_parts(run, n)))
             kl, loss, same = self._compare(hidden, tokens, space)
             found.append(
                 WindowStatistics(
@@ -186,7 +211,6 @@ class Runner:
         prefix: Int[np.ndarray, " prefix"],
         tails: Int[np.ndarray, "tail position"],
         tables: Tables,
-        at_once: int = 8,
     ) -> Float[np.ndarray, "doctoring tail vocabulary"]:
         """Next-token probabilities after a common prefix and each of several tails.
 
@@ -216,10 +240,9 @@ class Runner:
             last = hidden.view(len(rows), n, length, -1)[:, :, -1]
             return self._finite(last @ self._unembedding).softmax(-1).cpu()
 
-        starts = range(0, len(tables), at_once)
-        batches = [list(range(a, min(a + at_once, len(tables)))) for a in starts]
-        parts = [_in_parts(run, b) for b in _progress("repetition", batches, len(batches))]
-        return torch.cat(parts).numpy()
+        parts = _in_parts(run, len(tables))
+        n_parts = math.ceil(len(tables) / ROWS_AT_A_TIME)
+        return torch.cat(list(_progress("repetition", parts, n_parts))).numpy()
 
     @property
     def _unembedding(self) -> Float[Tensor, "d_model vocabulary"]:
@@ -260,6 +283,16 @@ class Runner:
                 use_cache=cache or past is not None,
             )
         return out.last_hidden_state, out.past_key_values
+
+    def _query_key(
+        self, qkv: Float[Tensor, "row position qkv"], layer: int
+    ) -> tuple[
+        Float[Tensor, "row head position d_head"], Float[Tensor, "row head position d_head"]
+    ]:
+        """Queries, scaled so that their products with the keys are the scores, and keys."""
+        query, key, _ = qkv.view(*qkv.shape[:2], 3, self.config.n_head, -1).permute(2, 0, 3, 1, 4)
+        over_layer = layer + 1 if self.config.scores_over_layer else 1
+        return query / (query.shape[-1] ** 0.5 * over_layer), key
 
     def _compare(
         self,
@@ -304,7 +337,8 @@ class _PreviousToken:
 
     def __init__(self, runner: Runner, wanted: list[int]) -> None:
         self._wanted = wanted
-        self._config = runner.config
+        self._runner = runner
+        self._layers = range(runner.config.n_layer)
         self._found: dict[tuple[int, int], Tensor] = {}
 
     def hooks(self, rows: list[int]) -> list[tuple[str, Callable[..., None]]]:
@@ -320,33 +354,31 @@ class _PreviousToken:
 
             return keep
 
-        return [(f"blocks.{i}.attn.qkv.hook_out", hook(i)) for i in range(self._config.n_layer)]
+        return [(f"blocks.{i}.attn.qkv.hook_out", hook(i)) for i in self._layers]
 
     def mean(self) -> Float[np.ndarray, "row layer head"]:
         """Mean over positions 1 .. of the attention to the position before."""
         return np.array(
-            [
-                [self._found[row, layer].tolist() for layer in range(self._config.n_layer)]
-                for row in self._wanted
-            ]
+            [[self._found[row, layer].tolist() for layer in self._layers] for row in self._wanted]
         )
 
     def _mean_attention(
         self, qkv: Float[Tensor, "position qkv"], layer: int
     ) -> Float[Tensor, " head"]:
         n = len(qkv)
-        query, key, _ = qkv.view(n, 3, self._config.n_head, -1).permute(1, 2, 0, 3)
-        over_layer = layer + 1 if self._config.scores_over_layer else 1
-        query = query / (query.shape[-1] ** 0.5 * over_layer)
+        query, key = (part[0] for part in self._runner._query_key(qkv[None], layer))
         previous = (query[:, 1:] * key[:, :-1]).sum(-1)
-        normaliser = torch.empty(self._config.n_head, n, device=qkv.device)
+        normaliser = torch.empty(len(query), n, device=qkv.device)
         for a in range(0, n, QUERIES_AT_A_TIME):
             z = min(a + QUERIES_AT_A_TIME, n)
             scores = query[:, a:z] @ key[:, :z].transpose(1, 2)
-            future = torch.ones(z - a, z - a, dtype=torch.bool, device=qkv.device).triu(1)
-            scores[..., a:].masked_fill_(future, -torch.inf)
+            scores[..., a:].masked_fill_(_future(z - a).to(qkv.device), -torch.inf)
             normaliser[:, a:z] = scores.logsumexp(-1)
         return (previous - normaliser[:, 1:]).exp().mean(-1)
+
+
+def _future(n: int) -> Bool[Tensor, "query key"]:
+    return torch.ones(n, n, dtype=torch.bool).triu(1)
 
 
 def _transformers_config(config: Config) -> GPT2Config:
@@ -367,17 +399,23 @@ def _transformers_config(config: Config) -> GPT2Config:
     )
 
 
-def _in_parts(run: Callable[[list[int]], Tensor], rows: list[int]) -> Tensor:
-    """Run all rows at once, or where memory does not allow it, in smaller parts, and say so."""
-    size = len(rows)
-    while True:
+def _in_parts(run: Callable[[list[int]], Tensor], n_rows: int) -> Iterator[Tensor]:
+    """Run some rows at a time, or where memory does not allow it, fewer of them, and say so."""
+    size, done = ROWS_AT_A_TIME, 0
+    while done < n_rows:
+        rows = list(range(done, min(done + size, n_rows)))
         try:
-            return torch.cat([run(rows[a : a + size]) for a in range(0, len(rows), size)])
+            part = run(rows)
         except (RuntimeError, MemoryError) as error:
             if not _out_of_memory(error) or size == 1:
                 raise
-        size = (size + 1) // 2
-        print(f"memory: too little for more, going on with {size} rows at once", file=sys.stderr)
+            size = (size + 1) // 2
+            print(
+                f"memory: too little for more, going on with {size} rows at once", file=sys.stderr
+            )
+            continue
+        done += len(rows)
+        yield part
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -129,7 +129,7 @@ def windows(
     if n_windows < 2:
         raise SubjectError(f"windows: expected 2 or more, found {n_windows}")
     body = length - 1
-    cut = [_encode(tokenizer, text) for text in texts]
+    cut = [encode(tokenizer, text) for text in texts]
     pieces = [[t[a : a + body] for a in range(0, len(t) - body + 1, body)] for t in cut]
     in_turn = [p[i] for i in range(n_windows) for p in pieces if i < len(p)]
     if len(in_turn) < n_windows:
@@ -137,7 +137,7 @@ def windows(
             f"corpus: expected text for {n_windows} windows of {body} tokens, "
             f"found {sum(map(len, cut))} tokens, enough for {len(in_turn)}"
         )
-    begin = np.full((n_windows, 1), _begin(tokenizer))
+    begin = np.full((n_windows, 1), begin_token(tokenizer))
     return np.concatenate([begin, np.stack(in_turn[:n_windows])], axis=1)
 
 
@@ -221,14 +221,14 @@ def generated_prompt(tokenizer: Tokenizer, n_positions: int, seed: int = SEED) -
     """
     rng = np.random.default_rng(seed)
     up_to_pair = _question(PAIR).rpartition(_words(PAIR))[0]
-    fixed = 1 + EXCHANGES * len(_encode(tokenizer, _exchange(WORDS[:1])))
-    spare = FIRST_WORD_AT - fixed - len(_encode(tokenizer, up_to_pair))
+    fixed = 1 + EXCHANGES * len(encode(tokenizer, exchange(WORDS[:1])))
+    spare = FIRST_WORD_AT - fixed - len(encode(tokenizer, up_to_pair))
     lengths = np.ones(EXCHANGES, dtype=int)
     for _ in range(spare // 2):
         lengths[rng.choice(np.flatnonzero(lengths < lengths.min() + UNEVEN))] += 1
     strings = [rng.choice(WORDS, size=n, replace=False).tolist() for n in lengths]
     # An exchange holds each word twice: an odd token is made up by a line end at the beginning.
-    before = "\n" * (spare % 2) + "".join(map(_exchange, strings))
+    before = "\n" * (spare % 2) + "".join(map(exchange, strings))
     prompt = _prompt(tokenizer, lambda pair: before + _question(pair), n_positions)
     if len(prompt.prefix) != FIRST_WORD_AT:
         raise SubjectError(
@@ -260,7 +260,8 @@ def _words(words: Sequence[str]) -> str:
     return "".join(f" {word}" for word in words)
 
 
-def _exchange(words: Sequence[str]) -> str:
+def exchange(words: Sequence[str]) -> str:
+    """A string of words, asked for and repeated."""
     return f'{_question(words)}{_words(words)}"\n'
 
 
@@ -272,8 +273,8 @@ def _prompt(
     tokenizer: Tokenizer, text: Callable[[Pair], str], n_positions: int
 ) -> RepetitionPrompt:
     pairs = [PAIR, PAIR[::-1], *other_pairs()]
-    begin = _begin(tokenizer)
-    tokens = [[begin, *_encode(tokenizer, text(pair)).tolist()] for pair in pairs]
+    begin = begin_token(tokenizer)
+    tokens = [[begin, *encode(tokenizer, text(pair)).tolist()] for pair in pairs]
     for pair, ids in zip(pairs, tokens, strict=True):
         if len(ids) != len(tokens[0]):
             raise SubjectError(
@@ -304,11 +305,19 @@ def _variants(tokenizer: Tokenizer, words: set[str]) -> dict[str, list[int]]:
     return found
 
 
-def _encode(tokenizer: Tokenizer, text: str) -> Tokens:
+def encode(tokenizer: Tokenizer, text: str) -> Tokens:
+    """Text as tokens, nothing put before or after it."""
     return np.array(tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
 
 
-def _begin(tokenizer: Tokenizer) -> int:
+def begin_token(tokenizer: Tokenizer) -> int:
+    """Number of ``<|endoftext|>``.
+
+    Raises
+    ------
+    SubjectError
+        If there is no such token.
+    """
     token = tokenizer.token_to_id(BEGIN)
     if token is None:
         raise SubjectError(f"tokenizer: expected a token {BEGIN}, found none")

@@ -265,7 +265,6 @@ def table(verdicts: Sequence[Mapping[str, Any]], subject: Mapping[str, Any], wid
         Columns to print on.
     """
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     evidence = str(subject["evidence"])
@@ -295,10 +294,66 @@ def table(verdicts: Sequence[Mapping[str, Any]], subject: Mapping[str, Any], wid
         grid.add_row(
             v["id"],
             *columns,
-            v["verdict"].upper() if v["verdict"] == REFUTED else v["verdict"],
+            _shown(v["verdict"]),
             evidence,
             f"{refuted}/{len(v['controls'])}" if v["controls"] else "-",
         )
+    return _printed(grid, width)
+
+
+def side_by_side(reports: Sequence[Mapping[str, Any]], width: int) -> str:
+    """Verdicts on several subjects as text, for each claim a verdict and its bounded numbers.
+
+    Parameters
+    ----------
+    reports
+        JSON reports on the same claims.
+    width
+        Columns to print on.
+    """
+    from rich import box
+    from rich.table import Table
+
+    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for heading in ("replication", "measured", "tolerance"):
+        grid.add_column(heading, no_wrap=True)
+    for report in reports:
+        name = str(report["subject"]["name"]).removeprefix("recorded:")
+        grid.add_column(name, justify="right", no_wrap=True)
+    for same_claim in zip(*(report["claims"] for report in reports), strict=True):
+        cells = [_bounded(claim) for claim in same_claim]
+        labels = list(dict.fromkeys(label for numbers in cells for label in numbers))
+        tolerance = same_claim[0]["tolerance"]
+        bounds = [tolerance[label.split()[0]] for label in labels]
+        grid.add_row(
+            same_claim[0]["id"],
+            "\n".join(["", *labels]),
+            "\n".join(["", *bounds]),
+            *(
+                "\n".join([_shown(claim["verdict"]), *(n.get(label, "-") for label in labels)])
+                for claim, n in zip(same_claim, cells, strict=True)
+            ),
+        )
+    return _printed(grid, width)
+
+
+def _bounded(claim: Mapping[str, Any]) -> dict[str, str]:
+    """Of what a claim measured, the numbers that have a bound."""
+    return {
+        label: f"{number:.4g}"
+        for name, value in claim["measured"].items()
+        if name in claim["tolerance"]
+        for label, number in labelled(name, value)
+    }
+
+
+def _shown(verdict: str) -> str:
+    return verdict.upper() if verdict == REFUTED else verdict
+
+
+def _printed(grid: Any, width: int) -> str:
+    from rich.console import Console
+
     out = StringIO()
     Console(file=out, width=width, force_terminal=False, highlight=False).print(grid)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
@@ -340,6 +395,7 @@ def is_replication(subject: Any) -> bool:
 
 _SUBJECT = pytest.StashKey[Any]()
 _CONTROLS = pytest.StashKey[dict[str, Any]]()
+_EXPECTED = pytest.StashKey[dict[str, str]]()
 _PROPERTY = "claim"
 
 
@@ -349,7 +405,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--subject",
         metavar="NAME_OR_FOLDER",
-        help="model under test: gpt2 or another name of the table of subjects, minilm, "
+        help="model under test: gpt2 or another name of the table of subjects, mini, minilm, "
         "built:NAME, control:NAME[:SUBJECT], recorded:NAME, or a folder with config.json and "
         "model.safetensors (default: gpt2, or what data/ recorded of it)",
     )
@@ -377,6 +433,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--claims-json", metavar="FILE", type=Path, help="write the verdicts to this file"
     )
     group.addoption(
+        "--expect",
+        metavar="FILE",
+        type=Path,
+        help="verdicts written by --claims-json: a claim that is refuted there is expected to be, "
+        "and any other verdict than there is a failure",
+    )
+    group.addoption(
         "--report", metavar="DIR", type=Path, help="write a page on the verdicts into this folder"
     )
 
@@ -401,9 +464,25 @@ def put_under_test(config: pytest.Config) -> None:
         config.getoption("--prompt"),
     )
     try:
+        config.stash[_EXPECTED] = _expected(config.getoption("--expect"))
         config.stash[_SUBJECT] = open_subject(config.getoption("--subject"), data, material)
     except (SubjectError, MissingTensorError) as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _expected(path: Path | None) -> dict[str, str]:
+    """Verdicts by claim, of a JSON report."""
+    from gpt2_helix.subjects import SubjectError
+
+    if path is None:
+        return {}
+    try:
+        claims = json.loads(path.read_text(encoding="utf-8"))["claims"]
+        return {claim["id"]: claim["verdict"] for claim in claims}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SubjectError(
+            f"--expect: expected {path} as --claims-json writes it, found {error!r}"
+        ) from None
 
 
 @pytest.fixture
@@ -446,6 +525,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     terms = {"says": inspect.getdoc(pyfuncitem.obj), "post": claim.post, "why": claim.why}
     pyfuncitem.user_properties.append((_PROPERTY, json.dumps({**asdict(verdict), **terms})))
     strict = bool(config.getini("strict"))
+    if expected := config.stash[_EXPECTED]:
+        recorded = expected.get(claim.id, "no verdict")
+        if verdict.verdict != recorded:
+            why = f"{claim.id}: expected {recorded} as recorded, found {verdict.verdict}"
+            pytest.fail(why, pytrace=False)
+        if verdict.verdict == REFUTED:
+            pytest.xfail("refuted, as recorded")
     if verdict.verdict == BLOCKED:
         why = f"blocked: {raised}"
         pytest.fail(why, pytrace=False) if strict else pytest.skip(why)

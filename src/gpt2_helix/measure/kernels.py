@@ -5,7 +5,7 @@ query and key with their biases, scores over the square root of d_head, and a so
 causal mask (Vaswani et al. 2017; Radford et al. 2019).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +16,11 @@ from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.subjects.attention import AttentionBlock
-from gpt2_helix.subjects.config import MAIN_PREVIOUS_TOKEN_HEADS, Head
+from gpt2_helix.subjects.config import Head
 
 Pattern = Float[np.ndarray, "query key"]
 Attention = Callable[[int], AttentionBlock]
 
-
-LOCAL_HEADS = (Head(0, 3), Head(0, 4), Head(0, 7))
 
 _CHOSEN = PARAMETERS["kernels"]
 GROUP_SIZES: list[int] = _CHOSEN["group_sizes"]
@@ -63,33 +61,35 @@ class MainHeads:
     previous_position: dict[str, float]
 
 
-def local_heads(W_pos: Positions, attention: Attention) -> LocalHeads:
-    """Measure where L0H3, L0H4 and L0H7 look when all they are fed is W_pos."""
+def local_heads(
+    W_pos: Positions, attention: Attention, heads_looking_back: Sequence[Head]
+) -> LocalHeads:
+    """Measure where the heads said to look just behind do look, fed nothing but W_pos."""
     doctored = {k: doctoring.average_in_groups(W_pos, k) for k in GROUP_SIZES}
     behind, around = range(0, -DISTANCES, -1), range(1 - DISTANCES, DISTANCES)
     kernel: dict[str, dict[int, list[float]]] = {}
     look_back: dict[str, dict[int, float]] = {}
     bare_kernel: dict[str, dict[int, list[float]]] = {}
     bare_offset: dict[str, float] = {}
-    for head in LOCAL_HEADS:
+    for head in heads_looking_back:
         block = attention(head.layer)
         patterns = {k: pattern(W, block, head.head, N_POSITIONS) for k, W in doctored.items()}
-        kernel[str(head)] = {k: _at_offsets(p, QUERIES, behind) for k, p in patterns.items()}
+        kernel[str(head)] = {k: at_offsets(p, QUERIES, behind) for k, p in patterns.items()}
         look_back[str(head)] = {k: -_mean_offset(p, QUERIES) for k, p in patterns.items()}
         bare = {
             k: pattern(W, block, head.head, N_POSITIONS, causal=False) for k, W in doctored.items()
         }
-        bare_kernel[str(head)] = {k: _at_offsets(p, QUERIES, around) for k, p in bare.items()}
+        bare_kernel[str(head)] = {k: at_offsets(p, QUERIES, around) for k, p in bare.items()}
         bare_offset[str(head)] = _mean_offset(bare[1], QUERIES)
     return LocalHeads(kernel, look_back, bare_kernel, bare_offset)
 
 
-def main_heads(W_pos: Positions, attention: Attention) -> MainHeads:
-    """Measure how much L2H2, L3H3 and L4H11 look at the previous position given W_pos alone."""
+def main_heads(W_pos: Positions, attention: Attention, main_heads: Sequence[Head]) -> MainHeads:
+    """Measure how much the main previous-token heads look at the previous position, fed W_pos."""
     previous = {}
-    for head in MAIN_PREVIOUS_TOKEN_HEADS:
+    for head in main_heads:
         seen = pattern(W_pos, attention(head.layer), head.head, N_POSITIONS_PREVIOUS)
-        previous[str(head)] = _at_offsets(seen, QUERIES_PREVIOUS, [-1])[0]
+        previous[str(head)] = at_offsets(seen, QUERIES_PREVIOUS, [-1])[0]
     return MainHeads(previous)
 
 
@@ -121,7 +121,8 @@ def _future(n: int) -> Bool[np.ndarray, "query key"]:
     return np.triu(np.ones((n, n), dtype=bool), 1)
 
 
-def _at_offsets(seen: Pattern, queries: slice, offsets: list[int] | range) -> list[float]:
+def at_offsets(seen: Pattern, queries: slice, offsets: list[int] | range) -> list[float]:
+    """Mean over queries of the attention at each offset from them."""
     rows = np.arange(len(seen))[queries]
     return [float(seen[rows, rows + offset].mean()) for offset in offsets]
 

@@ -20,8 +20,11 @@ class Head(NamedTuple):
         return f"L{self.layer}H{self.head}"
 
 
-MAIN_PREVIOUS_TOKEN_HEADS = (Head(2, 2), Head(3, 3), Head(4, 11))
-"""Those that the post names, of GPT-2 small."""
+HEADS_OF_THE_POST = {
+    "previous_token_heads": (Head(2, 2), Head(3, 3), Head(4, 11)),
+    "heads_looking_back": (Head(0, 3), Head(0, 4), Head(0, 7)),
+}
+"""What the post says of GPT-2 small's heads, by the field of config.json that can say otherwise."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +118,10 @@ class Config:
         Rows of the token embedding, and width of the MLP.
     activation
         Name of the MLP's activation function.
-    previous_token_heads
-        Heads said to be the main previous-token heads: by a field of this name in config.json, or
-        by the post where there are GPT-2 small's 12 layers of 12 heads; else none.
+    previous_token_heads, heads_looking_back
+        Heads said to be the main previous-token heads, and heads of layer 0 said to look just
+        behind by positions alone: by fields of these names in config.json, or by the post where
+        there are GPT-2 small's 12 layers of 12 heads; else none.
     scores_over_layer
         Whether attention scores of the n-th block are divided by n, as Stanford's GPT-2 does.
     """
@@ -132,6 +136,7 @@ class Config:
     n_inner: int
     activation: str
     previous_token_heads: tuple[Head, ...]
+    heads_looking_back: tuple[Head, ...]
     scores_over_layer: bool
 
     @property
@@ -191,21 +196,23 @@ def config_from(declared: Mapping[str, Any], path: str) -> Config:
         n_inner=_positive({"n_inner": width}, "n_inner", int, path),
         activation=str(declared.get("activation_function", "gelu_new")),
         scores_over_layer=declared.get("scale_attn_by_inverse_layer_idx") is True,
-        previous_token_heads=_heads(declared, n_layer, n_head, path),
+        **{key: _heads(declared, key, n_layer, n_head, path) for key in HEADS_OF_THE_POST},
     )
 
 
-def _heads(declared: Mapping[str, Any], n_layer: int, n_head: int, path: str) -> tuple[Head, ...]:
-    post = MAIN_PREVIOUS_TOKEN_HEADS if (n_layer, n_head) == (12, 12) else ()
-    found = declared.get("previous_token_heads", post)
+def _heads(
+    declared: Mapping[str, Any], key: str, n_layer: int, n_head: int, path: str
+) -> tuple[Head, ...]:
+    post = HEADS_OF_THE_POST[key] if (n_layer, n_head) == (12, 12) else ()
+    found = declared.get(key, post)
     try:
         heads = tuple(Head(*map(int, head)) for head in found)
     except (TypeError, ValueError):
         heads = (Head(-1, -1),)
     if any(not (0 <= h.layer < n_layer and 0 <= h.head < n_head) for h in heads):
         raise SubjectError(
-            f"{path}: expected previous_token_heads as pairs of a layer below {n_layer} and a head "
-            f"below {n_head}, found {found!r}"
+            f"{path}: expected {key} as pairs of a layer below {n_layer} and a head below "
+            f"{n_head}, found {found!r}"
         )
     return heads
 

@@ -14,6 +14,8 @@ from gpt2_helix.subjects.versions import sha256_of_version
 from gpt2_helix.texts import Material
 
 DEFAULT = "gpt2"
+SHIPPED = ("mini", "mini-1")
+"""Models in ``data/``: one recipe, one seed each."""
 MINILM = "minilm"
 CONTROL = "control:"
 BUILT_PREFIX = "built:"
@@ -26,8 +28,9 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
     Parameters
     ----------
     spec
-        ``gpt2`` (or another name of ``table.HUB_MODELS``); ``minilm``; a folder in Hugging Face
-        layout, all of whose tensors need not be there; ``control:NAME`` or
+        ``gpt2`` (or another name of ``table.HUB_MODELS``); ``mini`` (or another model that ships
+        in ``data/``); ``minilm``; a folder in Hugging Face layout, all of whose tensors need not be
+        there; ``control:NAME`` or
         ``control:NAME:SPEC``, a broken copy of GPT-2 small or of another subject;
         ``recorded:NAME``, what is recorded of a subject. None is GPT-2 small where the hub or its
         cache has it, and otherwise what is recorded of it.
@@ -58,6 +61,8 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
         return RecordedSubject(name, data / name)
     if spec in HUB_MODELS:
         return open_hub(spec, material, whole=False)
+    if spec in SHIPPED:
+        return open_folder(data / spec / "model", spec, material)
     if spec == MINILM:
         return open_minilm()
     if Path(spec).is_dir():
@@ -71,7 +76,9 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
         raise SubjectError(
             f"--subject: expected built: and one of {', '.join(BUILT)}, found {spec!r}"
         )
-    known = ", ".join([*HUB_MODELS, MINILM, "built:NAME", "control:NAME", "recorded:NAME"])
+    known = ", ".join(
+        [*HUB_MODELS, *SHIPPED, MINILM, "built:NAME", "control:NAME", "recorded:NAME"]
+    )
     raise SubjectError(f"--subject: expected {known} or a folder, found {spec!r}")
 
 

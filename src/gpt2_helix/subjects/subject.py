@@ -203,16 +203,20 @@ class LiveSubject:
 
     @property
     def main_heads(self) -> tuple[Head, ...]:
-        """The heads said to be the main previous-token heads.
+        """The heads said to be the main previous-token heads; see ``_heads_said``."""
+        return self._heads_said("previous_token_heads")
 
-        Raises
-        ------
-        MissingTensorError
-            If nobody has said so of this model.
-        """
-        if not self.config.previous_token_heads:
-            raise MissingTensorError(["previous_token_heads in config.json"], self.name)
-        return self.config.previous_token_heads
+    @property
+    def heads_looking_back(self) -> tuple[Head, ...]:
+        """The heads of layer 0 said to look just behind; see ``_heads_said``."""
+        return self._heads_said("heads_looking_back")
+
+    def _heads_said(self, what: str) -> tuple[Head, ...]:
+        """Heads that the configuration names, or ``MissingTensorError`` where it names none."""
+        heads: tuple[Head, ...] = getattr(self.config, what)
+        if not heads:
+            raise MissingTensorError([f"{what} in config.json"], self.name)
+        return heads
 
     def missing(self, names: list[str]) -> list[str]:
         """Which of these tensors the subject does not hold."""
