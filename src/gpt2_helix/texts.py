@@ -105,15 +105,20 @@ def tokenizer(file: Callable[[str], Path | None], name: str) -> Tokenizer:
         if whole:
             return Tokenizer.from_file(str(whole))
         if vocabulary and merges:
-            made = Tokenizer(BPE.from_file(str(vocabulary), str(merges)))
-            made.pre_tokenizer = ByteLevel(add_prefix_space=False)
-            made.decoder = ByteLevelDecoder()
-            return made
+            return byte_level(BPE.from_file(str(vocabulary), str(merges)))
     except Exception as error:  # The library raises nothing more particular.
         raise SubjectError(
             f"{whole or vocabulary}: expected a tokenizer, found something else ({error})"
         ) from None
     raise MissingTensorError(["tokenizer.json", "vocab.json", "merges.txt"], name)
+
+
+def byte_level(model: BPE) -> Tokenizer:
+    """Split text into words and bytes as GPT-2 does, and merge them as the model says."""
+    made = Tokenizer(model)
+    made.pre_tokenizer = ByteLevel(add_prefix_space=False)
+    made.decoder = ByteLevelDecoder()
+    return made
 
 
 def windows(

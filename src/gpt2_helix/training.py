@@ -26,7 +26,6 @@ from jaxtyping import Int
 from rich.progress import track
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
-from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
@@ -82,9 +81,7 @@ class Language:
 def read_language(folder: Path) -> Language:
     """Read the works of a folder, and make a tokenizer for them."""
     works = texts.read_texts([folder])
-    tokenizer = Tokenizer(BPE())
-    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = ByteLevelDecoder()
+    tokenizer = texts.byte_level(BPE())
     trainer = BpeTrainer(
         vocab_size=RECIPE["vocab_size"],
         special_tokens=[texts.BEGIN],
@@ -432,6 +429,7 @@ def describe(into: Path, language: Language, exam: Exam, seed: int) -> None:
         tokens=sum(map(len, language.tokens)),
         sha256=subject.digests[WEIGHTS],
         steps=_steps(),
+        shortest=min(phase["length"] for phase in RECIPE["phases"]),
         **{size: RECIPE[size] for size in SIZES},
         **numbers,
     )

@@ -15,7 +15,7 @@ from tokenizers.pre_tokenizers import Split
 
 from gpt2_helix import texts
 from gpt2_helix.subjects import by_formula, gpt2
-from gpt2_helix.subjects.config import HEADS_OF_THE_POST, Config, config_from
+from gpt2_helix.subjects.config import HEADS_OF_GPT2_SMALL, Config, config_from
 from gpt2_helix.subjects.subject import LiveSubject
 from gpt2_helix.subjects.tensors import Array
 
@@ -67,7 +67,7 @@ SMALL: dict[str, Any] = {
     "n_embd": 48,
     "n_positions": by_formula.N_POSITIONS,
     "vocab_size": len(by_formula.VOCABULARY),
-    **HEADS_OF_THE_POST,
+    **HEADS_OF_GPT2_SMALL,
 }
 GPT2_SMALL = {"n_layer": 12, "n_head": 12, "n_embd": 768, "n_positions": 1024, "vocab_size": 50257}
 

@@ -20,11 +20,12 @@ class Head(NamedTuple):
         return f"L{self.layer}H{self.head}"
 
 
-HEADS_OF_THE_POST = {
+HEADS_OF_GPT2_SMALL = {
     "previous_token_heads": (Head(2, 2), Head(3, 3), Head(4, 11)),
     "heads_looking_back": (Head(0, 3), Head(0, 4), Head(0, 7)),
 }
-"""What the post says of GPT-2 small's heads, by the field of config.json that can say otherwise."""
+"""The main previous-token heads that the post names, and the heads of layer 0 that the kernel
+claims are about, by the field of config.json in which another model names its own."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,8 @@ class Config:
         Name of the MLP's activation function.
     previous_token_heads, heads_looking_back
         Heads said to be the main previous-token heads, and heads of layer 0 said to look just
-        behind by positions alone: by fields of these names in config.json, or by the post where
-        there are GPT-2 small's 12 layers of 12 heads; else none.
+        behind by positions alone: by fields of these names in config.json, or GPT-2 small's where
+        there are its 12 layers of 12 heads; else none.
     scores_over_layer
         Whether attention scores of the n-th block are divided by n, as Stanford's GPT-2 does.
     """
@@ -196,15 +197,15 @@ def config_from(declared: Mapping[str, Any], path: str) -> Config:
         n_inner=_positive({"n_inner": width}, "n_inner", int, path),
         activation=str(declared.get("activation_function", "gelu_new")),
         scores_over_layer=declared.get("scale_attn_by_inverse_layer_idx") is True,
-        **{key: _heads(declared, key, n_layer, n_head, path) for key in HEADS_OF_THE_POST},
+        **{key: _heads(declared, key, n_layer, n_head, path) for key in HEADS_OF_GPT2_SMALL},
     )
 
 
 def _heads(
     declared: Mapping[str, Any], key: str, n_layer: int, n_head: int, path: str
 ) -> tuple[Head, ...]:
-    post = HEADS_OF_THE_POST[key] if (n_layer, n_head) == (12, 12) else ()
-    found = declared.get(key, post)
+    known = HEADS_OF_GPT2_SMALL[key] if (n_layer, n_head) == (12, 12) else ()
+    found = declared.get(key, known)
     try:
         heads = tuple(Head(*map(int, head)) for head in found)
     except (TypeError, ValueError):
