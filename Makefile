@@ -7,7 +7,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 ARGS ?=
-MINI = mini mini-1
+MINI = mini mini-1 mini-2
 
 .PHONY: claims test check data repro figures paper trained $(MINI) lock clean
 

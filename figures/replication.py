@@ -17,7 +17,7 @@ def draw(*subjects: str) -> tuple[Figure, str]:
     )
     scores = style.read_curve(subjects[0])
     for j, (colour, dashes) in enumerate(style.LINES):
-        curve.plot(scores[:, j], ls=dashes, color=colour, lw=1, label=f"component {j + 1}")
+        curve.plot(scores[:, j], ls=dashes, color=colour, lw=0.6, label=f"component {j + 1}")
     curve.set(xlabel="position", ylabel=f"score, {subjects[0]}")
     curve.legend(frameon=False, fontsize=7)
     for subject, (colour, dashes), marker in zip(
@@ -26,6 +26,7 @@ def draw(*subjects: str) -> tuple[Figure, str]:
         look = {"color": colour, "ls": dashes, "marker": marker, "ms": 4, "label": subject}
         _behaviour(subject, look, loss, repetition, heads)
     loss.set(xlabel="group size", ylabel="loss change (nats)")
+    loss.set_ylim(bottom=min(0, loss.get_ylim()[0]))
     repetition.set(xlabel="group size (1 is intact)", ylabel="probability of the first word")
     repetition.set_ylim(-0.03, 1.03)
     heads.set(ylabel="attention to the previous token")

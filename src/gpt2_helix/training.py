@@ -3,10 +3,13 @@
 Nothing in the recipe knows of averaged positions: positions are learned like every other weight,
 from nothing but the next token. What it is trained on: text; random strings over and over
 (Olsson et al. 2022 find induction heads by these); segments that come back after a gap; and
-exchanges of the kind that the repetition claims ask with. Short documents, of nothing but strings
-over and over, come first, all at the first positions: among few positions copying is learned
-within some thousand steps of a thousand tokens. Then they stand anywhere among all positions, and
-then become longer and of all kinds.
+exchanges of the kind that the repetition claims ask with.
+
+To copy, a model of this kind first needs to know which position comes before which, and that is
+slow to come by while attention is spread over hundreds of tokens. So documents are short at first
+and become longer; and the first of them are echoes, random tokens of which half come back two
+places on, so that the previous token alone says what there is to know. What echoes teach the other
+weights stands in the way of copying: after them all but the positions start anew.
 
 Everything random is drawn from the seed and the number of the step, so that training that was
 broken off goes on as if it had not been.
@@ -22,7 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from rich.progress import track
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
@@ -45,6 +48,8 @@ Tokens = Int[np.ndarray, " position"]
 RECIPE: dict[str, Any] = PARAMETERS["mini"]
 SEGMENT = (2, 120)
 """Tokens of the shortest and of the longest segment that comes back."""
+FEWEST = 32
+"""Different tokens of a crowded string, at least, should it be long enough."""
 LONGEST_STRING = 12
 """Words of the longest string that an exchange asks for."""
 SIZES = ("n_layer", "n_head", "n_embd", "n_positions", "vocab_size")
@@ -118,9 +123,28 @@ def _steps() -> int:
 
 def phase_of(step: int) -> dict[str, Any]:
     """The phase of the recipe that a step, counted from 0, belongs to."""
-    ends = np.cumsum([phase["steps"] for phase in RECIPE["phases"]])
-    phase: dict[str, Any] = RECIPE["phases"][int(np.searchsorted(ends, step, side="right"))]
+    phase: dict[str, Any] = RECIPE["phases"][int(np.searchsorted(_ends(), step, side="right"))]
     return phase
+
+
+def _ends() -> list[int]:
+    return np.cumsum([phase["steps"] for phase in RECIPE["phases"]]).tolist()
+
+
+def steps_anew() -> list[int]:
+    """The steps at which all weights but the positions start, or start again."""
+    starts = [0, *_ends()[:-1]]
+    return [start for start in starts if start == 0 or phase_of(start)["anew"]]
+
+
+def _echo(language: Language, rng: np.random.Generator, length: int) -> Tokens:
+    """Random tokens, half of which are the last but one again."""
+    tokens = _random(rng, length)
+    again = rng.random(length) < 0.5
+    for i in range(2, length):
+        if again[i]:
+            tokens[i] = tokens[i - 2]
+    return tokens
 
 
 def _passage(language: Language, rng: np.random.Generator, length: int) -> Tokens:
@@ -142,6 +166,13 @@ def _periodic(language: Language, rng: np.random.Generator, length: int) -> Toke
     seen so far does nearly as well as to find the one that comes next.
     """
     return np.resize(_random(rng, _log_uniform(rng, length // 5, length // 2)), length)
+
+
+def _crowded(language: Language, rng: np.random.Generator, length: int) -> Tokens:
+    """The same of few tokens, so that one alone does not say which comes next."""
+    few = rng.permutation(np.arange(1, RECIPE["vocab_size"]))
+    few = few[: _log_uniform(rng, FEWEST, few.size)]
+    return np.resize(rng.choice(few, _log_uniform(rng, length // 5, length // 2)), length)
 
 
 def _segments(language: Language, rng: np.random.Generator, length: int) -> Tokens:
@@ -168,8 +199,10 @@ def _exchanges(language: Language, rng: np.random.Generator, length: int) -> Tok
 
 
 MAKERS: dict[str, Callable[[Language, np.random.Generator, int], Tokens]] = {
+    "echo": _echo,
     "text": _passage,
     "periodic": _periodic,
+    "crowded": _crowded,
     "segments": _segments,
     "exchanges": _exchanges,
 }
@@ -206,6 +239,7 @@ def train(seed: int, works: Path, held_out: Path, into: Path, state: Path) -> No
     W_pos = model.transformer.wpe.weight
     torch.nn.init.normal_(W_pos, std=RECIPE["W_pos_std"])
     others = [parameter for parameter in model.parameters() if parameter is not W_pos]
+    at_first = [parameter.detach().clone() for parameter in others]
     groups: list[dict[str, Any]] = [{"params": others}, {"params": [W_pos]}]
     optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
     curve: list[dict[str, float]] = []
@@ -225,6 +259,10 @@ def train(seed: int, works: Path, held_out: Path, into: Path, state: Path) -> No
         disable=not sys.stderr.isatty(),
     )
     for step in shown:
+        if step in steps_anew():
+            for parameter, value in zip(others, at_first, strict=True):
+                parameter.data.copy_(value)
+                optimiser.state.pop(parameter, None)
         tokens, positions = map(torch.from_numpy, batch(language, seed, step))
         _learn(model, optimiser, tokens, positions, step)
         if (step + 1) % EVERY == 0 or step + 1 == _steps():
@@ -311,12 +349,11 @@ def _learn(
 
 
 def learning_rate(step: int) -> float:
-    """Rise in a straight line, then fall along a cosine to a tenth."""
-    up = RECIPE["warm_up"]
-    if step < up:
-        return RECIPE["learning_rate"] * (step + 1) / up
-    done = (step - up) / (_steps() - up)
-    return float(RECIPE["learning_rate"] * (0.1 + 0.45 * (1 + np.cos(np.pi * done))))
+    """Rise in a straight line, at every start; stay; at the end fall in one to nothing."""
+    start = max(start for start in steps_anew() if start <= step)
+    rise = (step + 1 - start) / RECIPE["warm_up"]
+    fall = (_steps() - step) / RECIPE["cool_down"]
+    return float(RECIPE["learning_rate"] * min(1, rise, fall))
 
 
 @dataclass(frozen=True)
@@ -356,7 +393,7 @@ def make_exam(tokenizer: Tokenizer, held_out: Path) -> Exam:
 
 
 @torch.inference_mode()
-def look(model: GPT2LMHeadModel, exam: "Exam") -> dict[str, float]:
+def look(model: GPT2LMHeadModel, exam: Exam) -> dict[str, float]:
     """How far training has come; nothing of it is trained on.
 
     Returns
@@ -365,19 +402,34 @@ def look(model: GPT2LMHeadModel, exam: "Exam") -> dict[str, float]:
     second half of random strings that are said twice; ``first_word``, mean probability of the
     first of two words that a repetition prompt asks for.
     """
-    text, strings, prompts = (
-        torch.from_numpy(tokens) for tokens in (exam.windows, exam.strings, exam.prompts)
-    )
+    text, prompts = (torch.from_numpy(tokens) for tokens in (exam.windows, exam.prompts))
     text_loss = cross_entropy(_logits(model, text[:, :-1]).flatten(0, 1), text[:, 1:].flatten())
-    # What comes again begins here; its first token cannot be known.
-    again = 1 + strings.shape[1] // 2
-    copied = _logits(model, strings[:, :-1])[:, again:].argmax(-1)
     said = model(prompts, use_cache=False, logits_to_keep=1).logits[:, 0].float().softmax(-1)
     return {
         "text_loss": float(text_loss),
-        "copying": float((copied == strings[:, again + 1 :]).double().mean()),
+        "copying": float(copied(model, exam)[0].mean()),
         "first_word": float(said[np.arange(len(said)), exam.first_words].mean()),
     }
+
+
+@torch.inference_mode()
+def copied(
+    model: GPT2LMHeadModel, exam: Exam
+) -> tuple[Bool[np.ndarray, "string token"], Bool[np.ndarray, "string token"]]:
+    """Which tokens of the second half of strings said twice come out right.
+
+    Returns
+    -------
+    That, and whether the token before is in the string once alone: where it comes again, it does
+    not by itself tell which token is next.
+    """
+    strings = exam.strings
+    # What comes again begins here; its first token cannot be known.
+    again = 1 + strings.shape[1] // 2
+    found = _logits(model, torch.from_numpy(strings[:, :-1]))[:, again:].argmax(-1).numpy()
+    said, before = strings[:, 1:again], strings[:, again:-1]
+    once = (before[:, :, None] == said[:, None, :]).sum(axis=2) == 1
+    return found == strings[:, again + 1 :], once
 
 
 def _logits(model: GPT2LMHeadModel, tokens: torch.Tensor) -> torch.Tensor:
@@ -420,7 +472,13 @@ def describe(into: Path, language: Language, exam: Exam, seed: int) -> None:
     with torch.no_grad():
         for name, parameter in shipped.transformer.named_parameters():
             parameter.copy_(torch.from_numpy(subject.tensors[name]))
-    numbers = {**look(shipped, exam), "attention": float(attention[layer, head])}
+    right, once = copied(shipped, exam)
+    numbers = {
+        **look(shipped, exam),
+        "copying_once": float(right[once].mean()),
+        "share_once": float(once.mean()),
+        "attention": float(attention[layer, head]),
+    }
     card = CARD.read_text(encoding="utf-8").format(
         name=into.parent.name,
         seed=seed,
@@ -429,6 +487,7 @@ def describe(into: Path, language: Language, exam: Exam, seed: int) -> None:
         tokens=sum(map(len, language.tokens)),
         sha256=subject.digests[WEIGHTS],
         steps=_steps(),
+        echoes=steps_anew()[-1],
         shortest=min(phase["length"] for phase in RECIPE["phases"]),
         **{size: RECIPE[size] for size in SIZES},
         **numbers,

@@ -14,7 +14,7 @@ from gpt2_helix.subjects.versions import sha256_of_version
 from gpt2_helix.texts import Material
 
 DEFAULT = "gpt2"
-SHIPPED = ("mini", "mini-1")
+SHIPPED = ("mini", "mini-1", "mini-2")
 """Models in ``data/``: one recipe, one seed each."""
 MINILM = "minilm"
 CONTROL = "control:"
