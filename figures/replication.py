@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import style
+from gpt2_helix.subjects.source import SHIPPED
 
 
 def draw(*subjects: str) -> tuple[Figure, str]:
@@ -79,5 +80,5 @@ if __name__ == "__main__":
             "heads.main-previous-token",
             "heads.survive-averaging",
         ],
-        subjects=style.SEEDS,
+        subjects=SHIPPED,
     )

@@ -18,8 +18,6 @@ mpl.use("agg")
 FIGURES = Path(__file__).parent
 DATA = FIGURES.parent / "data"
 SUBJECT = "gpt2"
-SEEDS = ("mini", "mini-1", "mini-2")
-"""The models trained here: one recipe, one seed each."""
 
 CURVE, MEANS = "#c8382d", "#2260a8"
 """Red and blue that differ in lightness too, so that grey print and colour-blind eyes tell them

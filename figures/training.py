@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 import style
+from gpt2_helix.subjects.source import SHIPPED
 
 PANELS = (
     ("text_loss", "loss on held-out text (nats)"),
@@ -35,5 +36,5 @@ if __name__ == "__main__":
         draw,
         needs=["helix"],
         claims=["repetition.first-word"],
-        subjects=style.SEEDS,
+        subjects=SHIPPED,
     )

@@ -169,7 +169,7 @@ def _periodic(language: Language, rng: np.random.Generator, length: int) -> Toke
 
 
 def _crowded(language: Language, rng: np.random.Generator, length: int) -> Tokens:
-    """The same of few tokens, so that one alone does not say which comes next."""
+    """A random string over and over, of so few tokens that one alone does not tell the next."""
     few = rng.permutation(np.arange(1, RECIPE["vocab_size"]))
     few = few[: _log_uniform(rng, FEWEST, few.size)]
     return np.resize(rng.choice(few, _log_uniform(rng, length // 5, length // 2)), length)
