@@ -7,7 +7,6 @@ are those of the whole process, Python's start and the controls included.
 import json
 import os
 import platform
-import re
 import subprocess
 import sys
 import tempfile
@@ -15,10 +14,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gpt2_helix.verdicts import labelled
+from gpt2_helix.claim import labelled
+from gpt2_helix.plugin import declared
 
 ROOT = Path(__file__).parent.parent
-CLAIM = re.compile(r'@pytest\.mark\.claim\(\s*"([^"]+)".*?\ndef (test_\w+)', re.DOTALL)
 BEGINS, ENDS = "<!-- claims -->\n", "<!-- /claims -->"
 
 
@@ -60,17 +59,14 @@ def main(folder: str) -> None:
         "| claim | needs | command | time, s | memory, MiB | expected output |",
         "| --- | --- | --- | ---: | ---: | --- |",
     ]
-    for path in sorted((ROOT / "claims").glob("test_*.py")):
-        for identifier, function in CLAIM.findall(path.read_text(encoding="utf-8")):
-            test = f"claims/{path.name}::{function}"
-            claim, seconds, memory = run(test, folder)
-            assert claim["id"] == identifier
-            cost = "- | -" if claim["verdict"] == "blocked" else f"{seconds:.1f} | {memory:.0f}"
-            lines.append(
-                f"| `{identifier}` | {claim['needs']} | `pytest {test}` | {cost} "
-                f"| {outcome(claim)} |"
-            )
-            print(lines[-1])
+    for path, function, _ in declared(ROOT / "claims"):
+        test = f"claims/{path.name}::{function}"
+        claim, seconds, memory = run(test, folder)
+        cost = "- | -" if claim["verdict"] == "blocked" else f"{seconds:.1f} | {memory:.0f}"
+        lines.append(
+            f"| `{claim['id']}` | {claim['needs']} | `pytest {test}` | {cost} | {outcome(claim)} |"
+        )
+        print(lines[-1])
     text = (ROOT / "ARTIFACT.md").read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGINS)
     _, _, after = rest.partition(ENDS)

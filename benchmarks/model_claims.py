@@ -29,9 +29,10 @@ import numpy as np
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from gpt2_helix import doctoring
 from gpt2_helix.measure import output, repetition
-from gpt2_helix.subjects import LiveSubject
-from gpt2_helix.subjects.built import open_built
+from gpt2_helix.models.built import open_built
+from gpt2_helix.models.model import Model
 from gpt2_helix.texts import Material
 
 ROUNDS = 3
@@ -72,19 +73,25 @@ def _seconds(run: Callable[[], None]) -> float:
     return time.perf_counter() - begin
 
 
-def _tables(subject: LiveSubject) -> torch.Tensor:
-    return subject.runner.tables(list(output.doctorings(subject.W_pos).values()))
+def _tables(subject: Model) -> torch.Tensor:
+    return subject.runner.tables(
+        list(doctoring.doctor_all(subject.W_pos, output.DOCTORINGS).values())
+    )
 
 
 def _repetition_doctorings() -> int:
-    return 1 + sum(repetition.SWEPT) + len(repetition.LARGER)
+    return 1 + _offsets() + len(repetition.LARGER)
+
+
+def _offsets() -> int:
+    return sum(doctoring.group_size(name) or 0 for name in repetition.SWEPT)
 
 
 @torch.inference_mode()
-def _floor(plain: Any, subject: LiveSubject) -> None:
+def _floor(plain: Any, subject: Model) -> None:
     """As many tokens under as many doctorings, in plain transformers' own time."""
     for window in subject.windows:
-        batch = torch.from_numpy(window).expand(len(output.doctorings(subject.W_pos)), -1)
+        batch = torch.from_numpy(window).expand(len(output.DOCTORINGS), -1)
         for first in range(0, len(batch), 4):
             plain(batch[first : first + 4], use_cache=False)
     tails = np.concatenate(list(subject.prompt.tails.values()))
@@ -94,7 +101,7 @@ def _floor(plain: Any, subject: LiveSubject) -> None:
         plain(torch.from_numpy(tokens)[None], use_cache=False, logits_to_keep=1)
 
 
-def _naive_seconds(bridge: Any, subject: LiveSubject) -> float:
+def _naive_seconds(bridge: Any, subject: Model) -> float:
     """Time of the naive way, from a few passes of each kind and the number of passes."""
     window = torch.from_numpy(subject.windows[0])[None]
     pair = next(iter(subject.prompt.tails))
@@ -108,13 +115,13 @@ def _naive_seconds(bridge: Any, subject: LiveSubject) -> float:
 
     prompts = len(subject.prompt.tails)
     # First word intact; survival at each size; every offset of each size; larger sizes.
-    doctored = 1 + len(repetition.SWEPT) + sum(repetition.SWEPT) + len(repetition.LARGER)
+    doctored = 1 + len(repetition.SWEPT) + _offsets() + len(repetition.LARGER)
     return NAIVE_TEXT_PASSES * len(subject.windows) * a_pass(window) + (
         doctored * prompts * a_pass(prompt[None])
     )
 
 
-def _sizes(subject: LiveSubject) -> GPT2Config:
+def _sizes(subject: Model) -> GPT2Config:
     c = subject.config
     return GPT2Config(
         n_layer=c.n_layer,
@@ -125,12 +132,12 @@ def _sizes(subject: LiveSubject) -> GPT2Config:
     )
 
 
-def _plain(subject: LiveSubject) -> Any:
+def _plain(subject: Model) -> Any:
     torch.manual_seed(0)
     return GPT2LMHeadModel(_sizes(subject)).train(False)
 
 
-def _bridge(subject: LiveSubject) -> Any:
+def _bridge(subject: Model) -> Any:
     """Make the bridge as ``boot_transformers`` does, which would ask the hub for a tokenizer."""
     from transformer_lens.model_bridge.sources import build_bridge_from_module
 

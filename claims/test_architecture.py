@@ -2,13 +2,13 @@
 
 import pytest
 
+from gpt2_helix.claim import Measured, Subject
 from gpt2_helix.measure import architecture
-from gpt2_helix.subjects import Subject
-from gpt2_helix.verdicts import Measured
 
 
 @pytest.mark.claim(
     "architecture.144-heads",
+    statement="heads",
     post="Introduction: A mystery about previous-token heads",
     needs="config",
     tolerance={"layers": "== 12", "heads_a_layer": "== 12", "heads": "== 144"},
@@ -18,7 +18,4 @@ from gpt2_helix.verdicts import Measured
 def test_144_heads(subject: Subject, measured: Measured) -> None:
     """Twelve layers of twelve attention heads."""
     found = subject.measure(architecture.heads)
-    measured(layers=found.layers, heads_a_layer=found.heads_a_layer, heads=found.heads)
-    assert found.layers == 12
-    assert found.heads_a_layer == 12
-    assert found.heads == 144
+    assert measured(layers=found.layers, heads_a_layer=found.heads_a_layer, heads=found.heads)

@@ -7,18 +7,16 @@ prompt and row 1023 was never trained.
 
 import pytest
 
+from gpt2_helix.claim import Measured, Subject
 from gpt2_helix.measure import helix
-from gpt2_helix.subjects import Subject
-from gpt2_helix.verdicts import Measured
-
-EXPLAINED = 0.85
 
 
 @pytest.mark.claim(
     "helix.three-components",
+    statement="helix",
     post="Introduction: A mystery about previous-token heads, the figure of the helix",
     needs="P",
-    tolerance={"explained": f">= {EXPLAINED}"},
+    tolerance={"explained": ">= 0.85"},
     why="What lies outside three components cannot be seen in the figure. Three components of a "
     "random walk hold 0.83 of its variance (6/pi^2 times 1 + 1/4 + 1/9), so a curve that is no "
     "more than smooth falls short.",
@@ -27,26 +25,20 @@ EXPLAINED = 0.85
 def test_three_components(subject: Subject, measured: Measured) -> None:
     """Three principal components hold most of the variance over positions."""
     found = subject.measure(helix.shape)
-    measured(explained=found.explained, explained_all_rows=found.explained_all_rows)
-    assert found.explained >= EXPLAINED
-
-
-TURNS = 2
-ONE_SIGN = 0.99
-VARIANCE_RATIO = 1.5
-OFF_QUARTER = 0.05
+    assert measured(explained=found.explained, explained_all_rows=found.explained_all_rows)
 
 
 @pytest.mark.claim(
     "helix.circle",
+    statement="helix",
     post="Introduction: A mystery about previous-token heads, the figure of the helix",
     needs="P",
     tolerance={
-        "turns": f">= {TURNS}",
-        "one_sign": f">= {ONE_SIGN}",
-        "variance_ratio": f"<= {VARIANCE_RATIO}",
+        "turns": ">= 2",
+        "one_sign": ">= 0.99",
+        "variance_ratio": "<= 1.5",
         "same_frequency": "== 1",
-        "off_quarter_period": f"<= {OFF_QUARTER}",
+        "off_quarter_period": "<= 0.05",
     },
     why="One turn could be an arc; two cannot. A hundredth of the steps may go astray, as single "
     "rows are noisy. A random walk's pair has variances as 9 to 4, half as much again as the "
@@ -56,28 +48,21 @@ OFF_QUARTER = 0.05
 def test_circle(subject: Subject, measured: Measured) -> None:
     """Two of the three components go round and round together, and never turn back."""
     found = subject.measure(helix.shape)
-    measured(
+    assert measured(
         turns=found.turns,
         one_sign=found.one_sign,
         variance_ratio=found.variance_ratio,
         same_frequency=found.same_frequency,
         off_quarter_period=abs(found.lag - 0.25),
     )
-    assert found.turns >= TURNS
-    assert found.one_sign >= ONE_SIGN
-    assert found.variance_ratio <= VARIANCE_RATIO
-    assert found.same_frequency
-    assert abs(found.lag - 0.25) <= OFF_QUARTER
-
-
-CLIMB = 0.95
 
 
 @pytest.mark.claim(
     "helix.axis",
+    statement="helix",
     post="Introduction: A mystery about previous-token heads, the figure of the helix",
     needs="P",
-    tolerance={"climb": f">= {CLIMB}"},
+    tolerance={"climb": ">= 0.95"},
     why="A rank correlation of 0.95 leaves room for a flat end, not for a turn back: a full sine "
     "wave reaches 0.8 at most.",
     refuted_by=["shuffled-rows", "gaussian-rows", "random-weights", "minilm"],
@@ -85,18 +70,15 @@ CLIMB = 0.95
 def test_axis(subject: Subject, measured: Measured) -> None:
     """The remaining component climbs with position."""
     found = subject.measure(helix.shape)
-    measured(climb=found.climb)
-    assert found.climb >= CLIMB
-
-
-P_VALUE = 0.01
+    assert measured(climb=found.climb)
 
 
 @pytest.mark.claim(
     "helix.not-phantom",
+    statement="helix",
     post="Introduction: A mystery about previous-token heads, the figure of the helix",
     needs="P",
-    tolerance={"p_value": f"<= {P_VALUE}"},
+    tolerance={"p_value": "<= 0.01"},
     why="PCA makes curves that look like oscillations out of anything smooth (Shinn, PNAS 2023): "
     "the shape must beat every one of 99 random walks and 99 phase-randomised copies of itself, "
     "the fewest that allow p = 0.01.",
@@ -112,24 +94,21 @@ P_VALUE = 0.01
 def test_not_phantom(subject: Subject, measured: Measured) -> None:
     """The shape is not what PCA makes of any smooth random curve."""
     found = subject.measure(helix.phantom)
-    measured(
+    if found.phase_randomised_best is not None:
+        measured(phase_randomised_best=found.phase_randomised_best)
+    assert measured(
         p_value=found.p_value,
         steady_climb=found.steady_climb,
         random_walk_best=found.random_walk_best,
     )
-    if found.phase_randomised_best is not None:
-        measured(phase_randomised_best=found.phase_randomised_best)
-    assert found.p_value <= P_VALUE
-
-
-ADJACENT = 0.99
 
 
 @pytest.mark.claim(
     "helix.neighbours",
+    statement="helix",
     post="Introduction: A mystery about previous-token heads, the figure of the helix",
     needs="P",
-    tolerance={"adjacent_neighbour": f">= {ADJACENT}"},
+    tolerance={"adjacent_neighbour": ">= 0.99"},
     why="If the three components say where a token is, the nearest point is the next position; "
     "one in a hundred may be off where a row is noisy.",
     refuted_by=["shuffled-rows", "gaussian-rows", "random-walk", "random-weights", "minilm"],
@@ -137,5 +116,4 @@ ADJACENT = 0.99
 def test_neighbours(subject: Subject, measured: Measured) -> None:
     """Along the curve, the nearest neighbour of a position is an adjacent one."""
     found = subject.measure(helix.shape)
-    measured(adjacent_neighbour=found.adjacent_neighbour)
-    assert found.adjacent_neighbour >= ADJACENT
+    assert measured(adjacent_neighbour=found.adjacent_neighbour)

@@ -6,21 +6,24 @@ Each group size is compared with intact positions on the same windows of text.
 
 import pytest
 
+from gpt2_helix.claim import Measured, Subject
 from gpt2_helix.measure import output
-from gpt2_helix.subjects import Subject
-from gpt2_helix.verdicts import Measured
 
-LOSS_CHANGE = {"5": 0.05, "10": 0.1, "20": 0.2}
-SAME_TOP = {"5": 0.85, "10": 0.85, "20": 0.8}
+SMALL = (5, 10, 20)
 
 
 @pytest.mark.claim(
     "output.unchanged-to-20",
+    statement="unchanged",
     post="The experiment with averaged embeddings",
     needs="F",
     tolerance={
-        **{f"loss_change_{k}": f"<= {bound}" for k, bound in LOSS_CHANGE.items()},
-        **{f"same_top_{k}": f">= {bound}" for k, bound in SAME_TOP.items()},
+        "loss_change_5": "<= 0.05",
+        "loss_change_10": "<= 0.1",
+        "loss_change_20": "<= 0.2",
+        "same_top_5": ">= 0.85",
+        "same_top_10": ">= 0.85",
+        "same_top_20": ">= 0.8",
     },
     why="Pre-registered: a change of loss of a twentieth to a fifth of a nat a token, and the same "
     "first choice for more than four tokens in five, is what hardly changed can mean where "
@@ -30,29 +33,22 @@ SAME_TOP = {"5": 0.85, "10": 0.85, "20": 0.8}
 def test_unchanged_to_20(subject: Subject, measured: Measured) -> None:
     """In groups of 5, 10 and 20, loss and first choice stay nearly what they were."""
     found = subject.measure(output.on_text)
-    loss_change = {k: found.loss_change[k].mean for k in LOSS_CHANGE}
-    same_top = {k: found.same_top[k].mean for k in SAME_TOP}
-    measured(
-        **{f"loss_change_{k}": change for k, change in loss_change.items()},
-        **{f"same_top_{k}": share for k, share in same_top.items()},
-        kl={k: found.kl[k].mean for k in LOSS_CHANGE},
+    assert measured(
+        **{f"loss_change_{k}": found.loss_change[f"average-{k}"].mean for k in SMALL},
+        **{f"same_top_{k}": found.same_top[f"average-{k}"].mean for k in SMALL},
+        kl={k: found.kl[f"average-{k}"].mean for k in SMALL},
         loss_intact=found.loss.mean,
         loss_change_shuffled=found.loss_change["shuffled"].mean,
     )
-    assert all(loss_change[k] <= bound for k, bound in LOSS_CHANGE.items())
-    assert all(same_top[k] >= bound for k, bound in SAME_TOP.items())
-
-
-BREAK = 0.2
-TIMES = 5
 
 
 @pytest.mark.claim(
     "output.breaks-by-100",
+    statement="breaks",
     post="The experiment with averaged embeddings",
     needs="F",
     tolerance={
-        "loss_change_100": f"> {BREAK}",
+        "loss_change_100": "> 0.2",
         "over_five_times_20": ">= 0",
         "more_at_50_than_20": "> 0",
     },
@@ -64,14 +60,10 @@ TIMES = 5
 def test_breaks_by_100(subject: Subject, measured: Measured) -> None:
     """In groups of 100 the loss is far above what it is at 20, and at 50 above it too."""
     found = subject.measure(output.on_text)
-    change = {k: found.loss_change[k].mean for k in ("20", "50", "100")}
-    over_five_times = change["100"] - TIMES * change["20"]
-    measured(
-        loss_change_100=change["100"],
-        over_five_times_20=over_five_times,
-        more_at_50_than_20=change["50"] - change["20"],
-        kl={k: found.kl[k].mean for k in change},
+    change = {k: found.loss_change[f"average-{k}"].mean for k in (20, 50, 100)}
+    assert measured(
+        loss_change_100=change[100],
+        over_five_times_20=change[100] - 5 * change[20],
+        more_at_50_than_20=change[50] - change[20],
+        kl={k: found.kl[f"average-{k}"].mean for k in change},
     )
-    assert change["100"] > BREAK
-    assert over_five_times >= 0
-    assert change["50"] - change["20"] > 0

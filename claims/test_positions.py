@@ -2,21 +2,19 @@
 
 import pytest
 
+from gpt2_helix.claim import Measured, Subject
 from gpt2_helix.measure import positions
-from gpt2_helix.subjects import Subject
-from gpt2_helix.verdicts import Measured
-
-BEYOND_SINUSOIDS = 0.01
 
 
 @pytest.mark.claim(
     "positions.learned-1024",
+    statement="learned",
     post="Introduction: A mystery about previous-token heads",
     needs="P",
     tolerance={
         "positions": "== 1024",
         "d_model": "== 768",
-        "beyond_sinusoids": f">= {BEYOND_SINUSOIDS}",
+        "beyond_sinusoids": ">= 0.01",
     },
     why="A table is reproduced by its formula to rounding, far below a thousandth of its variance "
     "when the frequencies are searched for; a hundredth left over is a table no longer. The "
@@ -26,7 +24,7 @@ BEYOND_SINUSOIDS = 0.01
 def test_learned_1024(subject: Subject, measured: Measured) -> None:
     """W_pos is a stored (1024, 768) parameter that no table of sinusoids reproduces."""
     found = subject.measure(positions.learned)
-    measured(
+    assert measured(
         positions=found.positions,
         d_model=found.d_model,
         beyond_sinusoids=found.beyond_sinusoids,
@@ -34,6 +32,3 @@ def test_learned_1024(subject: Subject, measured: Measured) -> None:
         last_row_norm=found.last_row_norm,
         median_row_norm=found.median_row_norm,
     )
-    assert found.positions == 1024
-    assert found.d_model == 768
-    assert found.beyond_sinusoids >= BEYOND_SINUSOIDS

@@ -7,37 +7,35 @@ a prefix of three letters or more. None of the tolerances was tuned on GPT-2.
 
 import pytest
 
+from gpt2_helix.claim import Measured, Subject
 from gpt2_helix.measure import repetition
-from gpt2_helix.subjects import Subject
-from gpt2_helix.verdicts import Measured
-
-SURE = 0.99
 
 
 @pytest.mark.claim(
     "repetition.first-word",
+    statement="repeats",
     post="The experiment with the pair of words",
     needs="F",
-    tolerance={"probability": f"> {SURE}"},
+    tolerance={"probability": "> 0.99"},
     why="The post's own number.",
     refuted_by=["untrained"],
 )
 def test_first_word(subject: Subject, measured: Measured) -> None:
     """Asked for "apple orange" it says apple, asked for "orange apple" it says orange."""
     found = subject.measure(repetition.first_word)
-    intact = {pair: by_size[1] for pair, by_size in found.probability.items()}
-    measured(probability=intact, n_tokens=found.n_tokens)
-    assert all(p > SURE for p in intact.values())
+    intact = {pair: seen["intact"] for pair, seen in found.probability.items()}
+    assert measured(probability=intact, n_tokens=found.n_tokens)
 
 
-SIZES = (5, 10, 20)
+SMALL = ("average-5", "average-10", "average-20")
 
 
 @pytest.mark.claim(
     "repetition.survives-averaging",
+    statement="repeats",
     post="The experiment with the pair of words",
     needs="F",
-    tolerance={"probability": f"> {SURE}"},
+    tolerance={"probability": "> 0.99"},
     why="The post's own number. A model that finds the word before by its position could not tell "
     "which of two words in one group came first.",
     refuted_by=["exact-positions", "untrained"],
@@ -45,31 +43,29 @@ SIZES = (5, 10, 20)
 def test_survives_averaging(subject: Subject, measured: Measured) -> None:
     """Doctored in groups of 5, 10 and 20 it is as sure, in the worse of the two orders."""
     found = subject.measure(repetition.first_word)
-    lower = {k: repetition.lower_of_orders(found)[k] for k in SIZES}
-    others = {k: found.others[k] for k in (1, *SIZES)}
-    measured(
+    lower = {k: repetition.lower_of_orders(found)[k] for k in SMALL}
+    others = {k: found.others[k] for k in ("intact", *SMALL)}
+    assert measured(
         probability=lower,
         # Other pairs, both orders: no claim of the post, but is it these two words alone?
         other_pairs_sure={k: rate.share for k, rate in others.items()},
         other_pairs_low={k: rate.low for k, rate in others.items()},
         other_pairs_high={k: rate.high for k, rate in others.items()},
     )
-    assert all(p > SURE for p in lower.values())
-
-
-BORDER_EFFECT = 0.01
 
 
 @pytest.mark.claim(
     "repetition.same-group",
+    statement="repeats",
     post="The experiment with the pair of words",
     needs="F",
     tolerance={
         "rows_equal": "== 1",
-        "border_effect": f"<= {BORDER_EFFECT}",
-        "lowest_at_any_offset": f"> {SURE}",
+        "border_effect": "<= 0.01",
+        "lowest_at_any_offset": "> 0.99",
     },
-    why="Only two words with one and the same doctored row put the argument to the test. If the "
+    why="Only two words with one and the same doctored row put the argument to the test; that the "
+    "rows are equal follows from where the prompt puts the words, and is checked. If the "
     "model is sure at every offset, a border between the words can make no more difference than "
     "the hundredth that being sure leaves.",
     refuted_by=["exact-positions", "untrained"],
@@ -81,12 +77,9 @@ def test_same_group(subject: Subject, measured: Measured) -> None:
     lowest = min(
         p for by_size in found.by_offset.values() for offsets in by_size.values() for p in offsets
     )
-    measured(
+    assert measured(
         rows_equal=found.rows_equal,
         border_effect=border_effect,
         lowest_at_any_offset=lowest,
         first_word_at=found.first_word_at,
     )
-    assert all(found.rows_equal.values())
-    assert border_effect <= BORDER_EFFECT
-    assert lowest > SURE

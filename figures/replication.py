@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import style
-from gpt2_helix.subjects.source import SHIPPED
+from gpt2_helix.models.table import SHIPPED
 
 
 def draw(*subjects: str) -> tuple[Figure, str]:

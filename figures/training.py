@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 import style
-from gpt2_helix.subjects.source import SHIPPED
+from gpt2_helix.models.table import SHIPPED
 
 PANELS = (
     ("text_loss", "loss on held-out text (nats)"),

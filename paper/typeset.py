@@ -1,17 +1,16 @@
 """Compile the paper: ``python paper/typeset.py``."""
 
 import json
-import re
 import sys
 from pathlib import Path
 
 import typst
 
-from gpt2_helix.subjects.table import HUB_MODELS
-from gpt2_helix.verdicts import FAMILIES
+from gpt2_helix.families import FAMILIES
+from gpt2_helix.models.table import HUB_MODELS
+from gpt2_helix.plugin import declared
 
 SUBJECT = "gpt2"
-CLAIM = re.compile(r'@pytest\.mark\.claim\(\s*"([^"]+)"')
 
 
 def typeset(root: Path) -> bytes:
@@ -30,19 +29,11 @@ def typeset(root: Path) -> bytes:
         If a number is not where the paper looks for it; names the key.
     """
     data = root / "data"
-    # Claims about heads are judged on what is measured when text is run.
-    recorded = [
-        f for f in FAMILIES if _measured(data / SUBJECT / f"{'output' if f == 'heads' else f}.json")
-    ]
-    declared = [
-        claim
-        for path in sorted((root / "claims").glob("test_*.py"))
-        for claim in CLAIM.findall(path.read_text(encoding="utf-8"))
-    ]
+    recorded = [family for family in FAMILIES if _measured(data / SUBJECT / f"{family}.json")]
     told = {
         "recorded": recorded,
         "unrecorded": [f for f in FAMILIES if f not in recorded],
-        "declared": declared,
+        "declared": [claim.id for _, _, claim in declared(root / "claims")],
         "others": sorted(p.stem for p in (data / "verdicts").glob("*.json") if p.stem != SUBJECT),
         "repository": [HUB_MODELS[SUBJECT].repo, (HUB_MODELS[SUBJECT].revision or "")[:8]],
     }

@@ -19,8 +19,15 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import save_file
 
-from gpt2_helix.subjects.tensors import Array
+from gpt2_helix.weights.tensors import Array
 from support import CONFIG, ROOT, Claims, Folder, Run, helix_rows
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Make warnings errors in these tests, and not in what users run."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.filterwarnings("error"))
 
 
 @pytest.fixture

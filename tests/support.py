@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt2_helix.subjects.tensors import Array
+from gpt2_helix.weights.tensors import Array
 
 ROOT = Path(__file__).parent.parent
 CONFIG = {
@@ -16,6 +16,8 @@ CONFIG = {
     "n_embd": 768,
     "n_positions": 1024,
     "layer_norm_epsilon": 1e-5,
+    "previous_token_heads": [[2, 2], [3, 3], [4, 11]],
+    "heads_looking_back": [[0, 3], [0, 4], [0, 7]],
 }
 Run = subprocess.CompletedProcess[str]
 Folder = Callable[..., Path]

@@ -9,7 +9,7 @@ import tomllib
 import yaml
 
 from gpt2_helix import verdicts
-from gpt2_helix.subjects.source import SHIPPED
+from gpt2_helix.models.table import SHIPPED
 from support import ROOT
 
 

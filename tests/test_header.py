@@ -14,16 +14,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from gpt2_helix.subjects import LiveSubject, MissingTensorError, SubjectError, open_subject
-from gpt2_helix.subjects.config import ARCHITECTURES, TOO_MANY, read_config
-from gpt2_helix.subjects.header import (
+from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.models.config import ARCHITECTURES, TOO_MANY, read_config
+from gpt2_helix.models.model import Model
+from gpt2_helix.subjects import open_subject
+from gpt2_helix.weights.header import (
     LARGEST_HEADER,
     WIDTHS,
     HeaderError,
     header_length,
     parse_header,
 )
-from gpt2_helix.subjects.tensors import SafetensorsFile
+from gpt2_helix.weights.tensors import SafetensorsFile
 from support import CONFIG, Folder
 
 UNTIMED = settings(deadline=None)
@@ -186,8 +188,8 @@ def test_a_configuration_of_anything_is_read_or_refused(
     assert "\n" not in said
     assert len(said) < 500
     # The tensors that the file holds fit no such configuration, or they are read.
-    with suppress(SubjectError, MissingTensorError):
-        assert isinstance(open_subject(str(folder), DATA), LiveSubject)
+    with suppress(SubjectError, MissingInputError):
+        assert isinstance(open_subject(str(folder), DATA), Model)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +220,7 @@ def test_code_that_comes_with_a_model_is_not_run(folder: Folder, tmp_path: Path)
     path = folder(config={"auto_map": {"AutoModel": "evil.Evil"}, "trust_remote_code": True})
     (path / "evil.py").write_text(f"open({str(ran)!r}, 'w')")
     (path / "pytorch_model.bin").write_bytes(b"cposix\nsystem\n(S'touch " + bytes(ran) + b"'\ntR.")
-    assert isinstance(open_subject(str(path), DATA), LiveSubject)
+    assert isinstance(open_subject(str(path), DATA), Model)
     assert not ran.exists()
 
 

@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from gpt2_helix.subjects import HubUnreachableError, download
-from gpt2_helix.subjects.built import SEED, RandomWeights
-from gpt2_helix.subjects.config import config_from
-from gpt2_helix.subjects.tensors import Array, sha256_of_tensor
+from gpt2_helix.errors import HubUnreachableError
+from gpt2_helix.models.built import SEED, RandomWeights
+from gpt2_helix.models.config import config_from
+from gpt2_helix.weights import download
+from gpt2_helix.weights.tensors import Array, sha256_of_tensor
 from hub_server import COMMIT, Fault, Hub, serve
 from support import CONFIG, ROOT, Run, helix_rows
 

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from gpt2_helix import doctoring
 from gpt2_helix.controls import sinusoid_table
+from gpt2_helix.errors import DegenerateModelError
 from gpt2_helix.measure import averaging, helix, kernels, positions
-from gpt2_helix.subjects.attention import AttentionBlock
+from gpt2_helix.models.attention import AttentionBlock
 from support import helix_rows
 
 
@@ -79,7 +80,7 @@ def test_phase_randomising_keeps_each_power_spectrum() -> None:
 
 def test_equal_rows_have_no_shape() -> None:
     for measure in (helix.shape, helix.phantom, positions.learned):
-        with pytest.raises(ValueError, match="all rows equal"):
+        with pytest.raises(DegenerateModelError, match="all rows equal"):
             measure(np.ones((64, 8)))
 
 
@@ -108,25 +109,24 @@ def test_means_of_an_arc_lie_inside_it_by_theory() -> None:
     found = averaging.distance_from_curve(rows).mean_distance
     # A mean over an arc of angle a lies a^2/24 of the radius inside; the climb adds a little.
     arc = 2 * np.pi * turns * k / 1023
-    assert found[k] == pytest.approx(arc**2 / 24, rel=0.15)
+    assert found[f"average-{k}"] == pytest.approx(arc**2 / 24, rel=0.15)
 
 
 @pytest.mark.parametrize("slip", ["six", "row 0", "sum", "border"])
-def test_a_slip_in_the_doctoring_shows(slip: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slip_in_the_doctoring_shows(slip: str) -> None:
     """The erratum k .. k+5 among them: groups of six where five are meant."""
-    right = doctoring.average_in_groups
+    right = doctoring.doctor
 
-    def wrong(W_pos: doctoring.Positions, k: int, offset: int = 0) -> doctoring.Positions:
+    def wrong(W_pos: doctoring.Positions, name: str, offset: int = 0) -> doctoring.Positions:
         if slip == "six":
-            return right(W_pos, k + 1, offset)
+            return right(W_pos, f"average-{(doctoring.group_size(name) or 0) + 1}", offset)
         if slip == "row 0":
-            return np.concatenate([right(W_pos, k, offset)[:1] * 0, right(W_pos, k, offset)[1:]])
+            return np.concatenate([W_pos[:1] * 0, right(W_pos, name, offset)[1:]])
         if slip == "sum":
-            return np.concatenate([W_pos[:1], right(W_pos, k, offset)[1:] * 2])
-        return np.roll(right(W_pos, k, offset), 1, axis=0)
+            return np.concatenate([W_pos[:1], right(W_pos, name, offset)[1:] * 2])
+        return np.roll(right(W_pos, name, offset), 1, axis=0)
 
-    monkeypatch.setattr(doctoring, "average_in_groups", wrong)
-    found = averaging.grouping(helix_rows(n=301, d_model=8))
+    found = averaging.grouping(helix_rows(n=301, d_model=8), wrong)
     worst = [
         max(abs(v) for v in field.values())
         for field in (
@@ -140,7 +140,7 @@ def test_a_slip_in_the_doctoring_shows(slip: str, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_right_doctoring_shows_nothing() -> None:
-    found = averaging.grouping(helix_rows(n=301, d_model=8))
+    found = averaging.grouping(helix_rows(n=301, d_model=8), doctoring.doctor)
     assert set(found.rows_beyond_count.values()) == {0}
     assert max(found.spread_within_group.values()) == 0
     assert max(found.row_0_moved.values()) == 0

@@ -12,7 +12,7 @@ import pytest
 
 from gpt2_helix import records
 from gpt2_helix.measure import helix
-from gpt2_helix.subjects.source import SHIPPED
+from gpt2_helix.models.table import SHIPPED
 from support import ROOT, Folder, Run
 
 Command = Callable[..., Run]

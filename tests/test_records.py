@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from gpt2_helix import records
+from gpt2_helix.errors import MissingInputError, SubjectError
 from gpt2_helix.measure import averaging, helix
-from gpt2_helix.subjects import MissingTensorError, RecordedSubject, SubjectError
+from gpt2_helix.records import RecordedSubject
 from support import helix_rows
 
 WEIGHTS = {"wpe.weight": "0" * 64}
@@ -21,7 +22,7 @@ def folder(tmp_path: Path) -> Path:
         "averaging",
         WEIGHTS,
         {averaging.distance_from_curve: averaging.distance_from_curve(W_pos)},
-        {"broken": {averaging.distance_from_curve: averaging.Distance({5: 1.23456789})}},
+        {"broken": {averaging.distance_from_curve: averaging.Distance({"average-5": 1.23456789})}},
     )
     return tmp_path
 
@@ -32,7 +33,7 @@ def test_what_is_read_is_what_was_written_to_six_digits(folder: Path) -> None:
     read = subject.measure(averaging.distance_from_curve).mean_distance
     assert read == {k: pytest.approx(v, rel=1e-5) for k, v in live.items()}
     broken = subject.control("broken").measure(averaging.distance_from_curve)
-    assert broken == averaging.Distance({5: 1.23457})
+    assert broken == averaging.Distance({"average-5": 1.23457})
 
 
 def test_writing_the_same_again_changes_no_byte(folder: Path) -> None:
@@ -41,7 +42,7 @@ def test_writing_the_same_again_changes_no_byte(folder: Path) -> None:
     records.write_json(path, {**content, "date": "2001-01-01"})
     before = path.read_bytes()
     again = {averaging.distance_from_curve: averaging.distance_from_curve(helix_rows())}
-    broken = {averaging.distance_from_curve: averaging.Distance({5: 1.23457})}
+    broken = {averaging.distance_from_curve: averaging.Distance({"average-5": 1.23457})}
     records.write(folder, "averaging", WEIGHTS, again, {"broken": broken})
     assert path.read_bytes() == before
     records.write(folder, "averaging", WEIGHTS, again, {})
@@ -49,7 +50,7 @@ def test_writing_the_same_again_changes_no_byte(folder: Path) -> None:
 
 
 def test_what_was_never_recorded_is_missing(folder: Path) -> None:
-    with pytest.raises(MissingTensorError, match=r"helix\.shape"):
+    with pytest.raises(MissingInputError, match=r"helix\.shape"):
         RecordedSubject("gpt2", folder).measure(helix.shape)
 
 
@@ -68,7 +69,7 @@ def test_a_spoilt_record_is_an_error(folder: Path, text: str) -> None:
 def test_a_spoilt_number_is_an_error(folder: Path) -> None:
     path = folder / "averaging.json"
     content = json.loads(path.read_text())
-    content["measured"]["distance_from_curve"]["mean_distance"]["10"] = "much"
+    content["measured"]["distance_from_curve"]["mean_distance"]["average-10"] = "much"
     records.write_json(path, content)
     with pytest.raises(SubjectError, match="mean_distance"):
         RecordedSubject("gpt2", folder).measure(averaging.distance_from_curve)
@@ -81,7 +82,7 @@ def test_records_of_different_weights_do_not_mix(folder: Path) -> None:
 
 
 def test_numbers_that_are_none_are_not_recorded(tmp_path: Path) -> None:
-    spoilt = {averaging.distance_from_curve: averaging.Distance({5: float("nan")})}
+    spoilt = {averaging.distance_from_curve: averaging.Distance({"average-5": float("nan")})}
     with pytest.raises(ValueError, match="finite"):
         records.write(tmp_path, "averaging", WEIGHTS, spoilt, {})
     assert not (tmp_path / "averaging.json").exists()

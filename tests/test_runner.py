@@ -10,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from gpt2_helix import runner as runner_module
-from gpt2_helix.doctoring import Positions, average_in_groups
+from gpt2_helix.doctoring import Positions, average_in_groups, doctor, doctor_all
+from gpt2_helix.errors import SubjectError
 from gpt2_helix.measure import output, patterns, repetition
-from gpt2_helix.runner import Runner
-from gpt2_helix.subjects import SubjectError, gpt2
-from gpt2_helix.subjects.config import Head, config_from
-from gpt2_helix.subjects.tensors import Array
+from gpt2_helix.models import gpt2
+from gpt2_helix.models import runner as runner_module
+from gpt2_helix.models.config import Head, config_from
+from gpt2_helix.models.runner import Runner
+from gpt2_helix.weights.tensors import Array
 
 SIZES: dict[str, Any] = {
     "n_layer": 2,
@@ -97,7 +98,7 @@ def test_statistics_on_text_are_those_of_whole_distributions(
 ) -> None:
     monkeypatch.setattr(runner_module, "VOCABULARY_AT_A_TIME", 7)
     monkeypatch.setattr(runner_module, "QUERIES_AT_A_TIME", 9)
-    tables = list(output.doctorings(W_pos()).values())
+    tables = list(doctor_all(W_pos(), output.DOCTORINGS).values())
     (found,) = ours().windows(tokens[None], ours().tables(tables), [0, 3])
     log_p = [theirs(tokens, W).logits[0].log_softmax(-1) for W in tables]
     for i, q in enumerate(log_p):
@@ -115,8 +116,8 @@ def test_statistics_on_text_are_those_of_whole_distributions(
 def test_patterns_are_those_of_transformers(tokens: Array) -> None:
     heads = (Head(0, 1), Head(1, 0))
     found = patterns.of_main_heads(ours(), W_pos(), tokens[None], heads)
-    doctored = average_in_groups(W_pos(), patterns.GROUP_SIZE)
-    for by_head, table in ((found.intact, W_pos()), (found.doctored, doctored)):
+    for name, by_head in found.by_doctoring.items():
+        table = doctor(W_pos(), name)
         attentions = theirs(tokens, table, "eager", output_attentions=True).attentions
         for head in heads:
             expected = attentions[head.layer][0, head.head].numpy()
@@ -169,7 +170,7 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_too_little_memory_means_smaller_batches_and_a_line(
     tokens: Array, little_memory: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tables = ours().tables(list(output.doctorings(W_pos()).values()))
+    tables = ours().tables(list(doctor_all(W_pos(), output.DOCTORINGS).values()))
     (found,) = ours().windows(tokens[None], tables, [0])
     assert max(little_memory) > 3
     assert "memory: too little for more, going on with 2 rows at once" in capsys.readouterr().err
@@ -195,8 +196,10 @@ def test_an_interval_holds_its_mean_and_is_the_same_every_time() -> None:
 
 def test_a_border_is_found_between_the_words() -> None:
     def found(at: int, differs: int) -> repetition.FirstWord:
-        by_size = {k: [1.0 - 0.5 * (o == differs % k) for o in range(k)] for k in (5, 10, 20)}
-        none: dict[int, Any] = {}
+        by_size = {
+            f"average-{k}": [1.0 - 0.5 * (o == differs % k) for o in range(k)] for k in (5, 10, 20)
+        }
+        none: dict[str, Any] = {}
         return repetition.FirstWord(at, 9, {}, {"a b": by_size}, {}, none, none)
 
     assert repetition.border_effect(found(499, 499)) == pytest.approx(0.5)

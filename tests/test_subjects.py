@@ -8,31 +8,27 @@ import pytest
 from safetensors.numpy import save_file
 
 from gpt2_helix import controls
+from gpt2_helix.errors import HubUnreachableError, MissingInputError, SubjectError
 from gpt2_helix.measure import helix, kernels
-from gpt2_helix.subjects import (
-    HubUnreachableError,
-    LiveSubject,
-    MissingTensorError,
-    RecordedSubject,
-    SubjectError,
-    open_subject,
-)
-from gpt2_helix.subjects.table import HUB_MODELS
+from gpt2_helix.models.model import Model
+from gpt2_helix.models.table import HUB_MODELS
+from gpt2_helix.records import RecordedSubject
+from gpt2_helix.subjects import open_subject
 from support import Folder, helix_rows
 
 NO_DATA = Path("no-data")
 
 
-def opened(spec: object) -> LiveSubject:
+def opened(spec: object) -> Model:
     subject = open_subject(str(spec), NO_DATA)
-    assert isinstance(subject, LiveSubject)
+    assert isinstance(subject, Model)
     return subject
 
 
 def test_a_partial_folder_offers_what_it_has(folder: Folder) -> None:
     subject = opened(folder())
     assert subject.measure(helix.shape).turns > 2
-    with pytest.raises(MissingTensorError) as missing:
+    with pytest.raises(MissingInputError) as missing:
         subject.measure(kernels.local_heads)
     assert missing.value.missing == [
         "h.0.ln_1.weight",
@@ -158,9 +154,9 @@ def test_a_control_is_made_the_same_way_twice_and_leaves_its_subject_alone(folde
     subject = opened(folder())
     before = subject.W_pos.copy()
     for name in ("shuffled-rows", "gaussian-rows", "random-walk", "phase-randomised"):
-        one, other = (controls.build(name, subject) for _ in range(2))
-        assert isinstance(one, LiveSubject)
-        assert isinstance(other, LiveSubject)
+        one, other = (controls.broken_copy(subject, name) for _ in range(2))
+        assert isinstance(one, Model)
+        assert isinstance(other, Model)
         np.testing.assert_array_equal(one.W_pos, other.W_pos)
         assert not np.array_equal(one.W_pos, before)
     np.testing.assert_array_equal(subject.W_pos, before)

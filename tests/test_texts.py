@@ -12,8 +12,10 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 
 from gpt2_helix import texts
-from gpt2_helix.subjects import LiveSubject, MissingTensorError, SubjectError, open_subject
-from gpt2_helix.subjects.built import repeated_segments, word_tokenizer
+from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.models.built import repeated_segments, word_tokenizer
+from gpt2_helix.models.model import Model
+from gpt2_helix.subjects import open_subject
 from support import ROOT, Folder, helix_rows
 
 CORPUS = ROOT / "data" / "texts"
@@ -141,7 +143,7 @@ def test_a_tokenizer_that_does_not_fit_the_vocabulary(folder: Folder) -> None:
     path = folder(config={"vocab_size": 50})
     word_tokenizer().save(str(path / "tokenizer.json"))
     subject = open_subject(str(path), ROOT / "data")
-    assert isinstance(subject, LiveSubject)
+    assert isinstance(subject, Model)
     with pytest.raises(SubjectError, match="expected a tokenizer of at most 50 tokens"):
         _ = subject.tokenizer
 
@@ -149,8 +151,8 @@ def test_a_tokenizer_that_does_not_fit_the_vocabulary(folder: Folder) -> None:
 def test_no_tokenizer_and_a_broken_one(folder: Folder) -> None:
     path = folder(tensors={"wpe.weight": helix_rows()})
     subject = open_subject(str(path), ROOT / "data")
-    assert isinstance(subject, LiveSubject)
-    with pytest.raises(MissingTensorError, match=r"vocab\.json"):
+    assert isinstance(subject, Model)
+    with pytest.raises(MissingInputError, match=r"vocab\.json"):
         _ = subject.tokenizer
     (path / "tokenizer.json").write_text(json.dumps({"model": 1}))
     with pytest.raises(SubjectError, match="expected a tokenizer, found something else"):
@@ -164,7 +166,7 @@ def test_gpt2s_own_files_make_its_tokenizer(folder: Folder) -> None:
     (path / "vocab.json").write_text(json.dumps({p: i for i, p in enumerate(pieces)}))
     (path / "merges.txt").write_text("#version: 0.2\na p\nĠ ap\n")
     subject = open_subject(str(path), ROOT / "data")
-    assert isinstance(subject, LiveSubject)
+    assert isinstance(subject, Model)
     ids = subject.tokenizer.encode("ap ap\n").ids
     assert [pieces[i] for i in ids] == ["ap", "Ġap", "Ċ"]
     assert subject.tokenizer.decode(ids) == "ap ap\n"

@@ -12,9 +12,9 @@ from tokenizers import Tokenizer
 from transformers import GPT2LMHeadModel
 
 from gpt2_helix import texts, training
-from gpt2_helix.subjects import SubjectError
-from gpt2_helix.subjects.source import SHIPPED
-from gpt2_helix.subjects.tensors import WEIGHTS, sha256_of_file
+from gpt2_helix.errors import SubjectError
+from gpt2_helix.models.table import SHIPPED
+from gpt2_helix.weights.tensors import WEIGHTS, sha256_of_file
 from support import ROOT
 
 KINDS = dict.fromkeys(training.MAKERS, 1 / len(training.MAKERS))

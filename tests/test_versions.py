@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gpt2_helix.subjects import versions
-from gpt2_helix.subjects.tensors import sha256_of_file
-from gpt2_helix.subjects.versions import LARGE, sha256_of_version
+from gpt2_helix.weights import versions
+from gpt2_helix.weights.tensors import sha256_of_file
+from gpt2_helix.weights.versions import LARGE, sha256_of_version
 
 
 @pytest.fixture

@@ -1,40 +1,27 @@
-"""Broken models: for each claim, some on which it must come out refuted.
+"""Broken models: for each claim, some on which it must be refuted.
 
-A control is a copy of a subject with one thing broken, made from a fixed seed. What it does not
-break it shares with the subject, so that a claim is refuted by what was broken alone.
+A control is a copy of a model with one thing broken, made from a fixed seed. It shares the rest
+with the model, so that a claim is refuted by what was broken and nothing else.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
 
+from gpt2_helix import doctoring
+from gpt2_helix.claim import Subject
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.errors import SubjectError
 from gpt2_helix.measure import helix
-from gpt2_helix.subjects import LiveSubject, RecordedSubject, Subject, SubjectError
-from gpt2_helix.subjects.built import SEED, RandomWeights, open_built
-from gpt2_helix.subjects.source import open_minilm
-from gpt2_helix.subjects.tensors import Array
-
-
-class Overlay(Mapping[str, Array]):
-    """Tensors of a subject with some of them replaced."""
-
-    def __init__(self, below: Mapping[str, Array], above: Mapping[str, Array]) -> None:
-        self._below, self._above = below, above
-
-    def __getitem__(self, name: str) -> Array:
-        return self._above[name] if name in self._above else self._below[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._above or name in self._below
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._below, *self._above}))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+from gpt2_helix.models.built import SEED, RandomWeights, open_built
+from gpt2_helix.models.folder import open_minilm
+from gpt2_helix.models.model import Model
+from gpt2_helix.records import RecordedSubject
+from gpt2_helix.texts import Material
+from gpt2_helix.weights.tensors import Array
 
 
 def sinusoid_table(n_positions: int, d_model: int) -> Positions:
@@ -85,40 +72,64 @@ def _norms(rows: Positions) -> Float[np.ndarray, "position 1"]:
     return np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def _with_positions(
-    change: Callable[[Positions], Positions],
-) -> Callable[[LiveSubject], LiveSubject]:
-    def broken(subject: LiveSubject) -> LiveSubject:
-        changed = {subject.config.architecture.W_pos: change(subject.W_pos)}
-        return LiveSubject(
-            subject.name, subject.config, Overlay(subject.tensors, changed), digests={}
-        )
+def _positions(change: Callable[[Positions], Positions]) -> Callable[[Model], Model]:
+    def broken(model: Model) -> Model:
+        return model.with_positions(change(model.W_pos))
 
     broken.__doc__ = change.__doc__
     return broken
 
 
-def random_weights(subject: LiveSubject) -> LiveSubject:
-    """GPT-2 of the subject's size before any training."""
-    config = replace(subject.config, model_type="gpt2")
-    return LiveSubject(subject.name, config, RandomWeights(config), digests={})
+def groups_one_too_large(model: Model) -> Model:
+    """Averaging in groups of k + 1 where k is asked for: the post's erratum, k .. k + 5."""
+
+    def doctor(W_pos: Positions, name: str, offset: int = 0) -> Positions:
+        size = doctoring.group_size(name)
+        larger = f"average-{size + 1}" if size and size > 1 else name
+        return doctoring.doctor(W_pos, larger, offset)
+
+    return _doctored_by(doctor, model)
 
 
-def medium_size(subject: LiveSubject) -> LiveSubject:
-    """A configuration with GPT-2 medium's 24 layers of 16 heads; not a tensor is there."""
-    config = replace(subject.config, n_layer=24, n_head=16, n_embd=1024)
-    return LiveSubject(subject.name, config, {}, digests={})
+def means_across_borders(model: Model) -> Model:
+    """Averaging in the right groups, but each row takes a tenth of the next row's mean."""
+
+    def doctor(W_pos: Positions, name: str, offset: int = 0) -> Positions:
+        right = doctoring.doctor(W_pos, name, offset)
+        leaking = right.copy()
+        leaking[1:-1] = 0.9 * right[1:-1] + 0.1 * right[2:]
+        return leaking
+
+    return _doctored_by(doctor, model)
 
 
-def looking_back(subject: LiveSubject) -> LiveSubject:
+def _doctored_by(doctor: Callable[..., Positions], model: Model) -> Model:
+    broken = model.broken()
+    broken.doctor = doctor
+    return broken
+
+
+def random_weights(model: Model) -> Model:
+    """GPT-2 of the model's size before any training."""
+    config = replace(model.config, model_type="gpt2")
+    return Model(model.name, config, RandomWeights(config), digests={})
+
+
+def medium_size(model: Model) -> Model:
+    """A configuration with GPT-2 medium's 24 layers of 16 heads, and no tensors."""
+    config = replace(model.config, n_layer=24, n_head=16, n_embd=1024)
+    return Model(model.name, config, {}, digests={})
+
+
+def looking_back(model: Model) -> Model:
     """The main previous-token heads replaced by copies of one that looks back by position."""
-    source = subject.heads_looking_back[0]
-    block = subject.attention(source.layer)
-    d_model = subject.config.n_embd
-    d_head = d_model // subject.config.n_head
+    source = model.heads_looking_back[0]
+    block = model.attention(source.layer)
+    d_model = model.config.n_embd
+    d_head = d_model // model.config.n_head
     changed: dict[str, Array] = {}
-    for layer, head in subject.main_heads:
-        own = subject.attention(layer)
+    for layer, head in model.main_heads:
+        own = model.attention(layer)
         weight, bias = own.weight.copy(), own.bias.copy()
         for part in (0, d_model, 2 * d_model):
             to = slice(part + head * d_head, part + (head + 1) * d_head)
@@ -130,65 +141,61 @@ def looking_back(subject: LiveSubject) -> LiveSubject:
             f"h.{layer}.attn.c_attn.weight": weight,
             f"h.{layer}.attn.c_attn.bias": bias,
         }
-    return LiveSubject(subject.name, subject.config, Overlay(subject.tensors, changed), digests={})
+    return model.broken(changed)
 
 
-def minilm(subject: LiveSubject) -> LiveSubject:
+def minilm(model: Model) -> Model:
     """A real model whose learned positions are no such helix: MiniLM-L6, 512 x 384."""
     return open_minilm()
 
 
-def _built(name: str) -> Callable[[LiveSubject], LiveSubject]:
-    def made(subject: LiveSubject) -> LiveSubject:
-        return open_built(name, subject.material)
-
-    return made
+def built(name: str, model: Model) -> Model:
+    """A model made here, run on its own text; only the number of windows is the model's."""
+    return open_built(name, Material(n_windows=model.material.n_windows))
 
 
-OF_WEIGHTS: dict[str, Callable[[LiveSubject], LiveSubject]] = {
-    "shuffled-rows": _with_positions(shuffled_rows),
-    "gaussian-rows": _with_positions(gaussian_rows),
-    "random-walk": _with_positions(random_walk),
-    "phase-randomised": _with_positions(phase_randomised),
-    "sinusoidal": _with_positions(sinusoidal),
-    "one-row": _with_positions(one_row),
+CONTROLS: dict[str, Callable[[Model], Model]] = {
+    "shuffled-rows": _positions(shuffled_rows),
+    "gaussian-rows": _positions(gaussian_rows),
+    "random-walk": _positions(random_walk),
+    "phase-randomised": _positions(phase_randomised),
+    "sinusoidal": _positions(sinusoidal),
+    "one-row": _positions(one_row),
+    "groups-one-too-large": groups_one_too_large,
+    "means-across-borders": means_across_borders,
     "random-weights": random_weights,
     "medium-size": medium_size,
     "looking-back": looking_back,
     "minilm": minilm,
+    "exact-positions": partial(built, "exact-positions"),
+    "untrained": partial(built, "untrained"),
 }
-"""For claims about positions and attention weights."""
-
-OF_BEHAVIOUR = {name: _built(name) for name in ("exact-positions", "untrained")}
-"""For claims that run the model."""
-
-CONTROLS = {**OF_WEIGHTS, **OF_BEHAVIOUR}
 
 
-def build(name: str, subject: Subject, called: str | None = None) -> Subject:
+def broken_copy(subject: Subject, name: str, called: str | None = None) -> Subject:
     """Break a copy of the subject in the named way.
 
     Parameters
     ----------
+    subject
+        The model to break; of a recorded one, the recorded results of its broken copy.
     name
         Key of ``CONTROLS``.
-    subject
-        The model to break; of a recorded one, what is recorded of its broken copy.
     called
-        Name for the result; ``control:NAME`` unless given.
+        Name for the result; ``control:NAME`` by default.
 
     Raises
     ------
     SubjectError
         If there is no such control.
-    MissingTensorError
-        If the subject has not the tensors that are to be broken.
+    MissingInputError
+        If the subject lacks the tensors that are to be broken.
     """
     if name not in CONTROLS:
         raise SubjectError(f"control: expected one of {', '.join(CONTROLS)}, found {name!r}")
     if isinstance(subject, RecordedSubject):
         return subject.control(name)
-    assert isinstance(subject, LiveSubject)
+    assert isinstance(subject, Model)
     broken = CONTROLS[name](subject)
     broken.name = called or f"control:{name}"
     return broken

@@ -1,19 +1,28 @@
-"""What is done to W_pos: averaging in groups, shuffling, and other ways to spoil positions.
+"""What is done to W_pos, by name: averaging in groups, shuffling, removing.
 
 *Doctoring* is the word of Yedidia (2023). Row 0 is never touched: it sits under
-``<|endoftext|>`` in every prompt.
+``<|endoftext|>`` in every prompt. To add a doctoring, write a function here, name it in
+``_SPOILT``, and list it in ``params.yaml`` under the measurements that are to try it.
 """
+
+import re
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from jaxtyping import Float
 
 Positions = Float[np.ndarray, "position d_model"]
 
+INTACT = "intact"
+AVERAGE_ALL = "average-all"
+SEED = 20230810
+_AVERAGE = re.compile(r"average-([1-9][0-9]*)")
+
 
 def group_starts(n_positions: int, group_size: int, offset: int = 0) -> list[int]:
     """First positions of the groups that averaging in groups of ``group_size`` makes.
 
-    Groups begin at ``1 + offset + m * group_size``; with an offset, the rows before the first of
+    Groups begin at ``1 + offset + m * group_size``. With an offset, the rows before the first of
     these form a shorter group of their own, and so may the last rows. Row 0 is in no group.
 
     Raises
@@ -30,14 +39,14 @@ def group_starts(n_positions: int, group_size: int, offset: int = 0) -> list[int
 
 
 def average_in_groups(W_pos: Positions, group_size: int, offset: int = 0) -> Positions:
-    """Replace each row of W_pos, row 0 apart, by the mean of its group.
+    """Replace each row of W_pos, except row 0, by the mean of its group.
 
     Parameters
     ----------
     W_pos
         Positional embedding matrix, one row a position.
     group_size
-        Positions a group; 1 gives W_pos back unchanged.
+        Positions in a group; 1 returns W_pos unchanged.
     offset
         Shifts where groups begin, 0 .. group_size - 1.
 
@@ -52,3 +61,73 @@ def average_in_groups(W_pos: Positions, group_size: int, offset: int = 0) -> Pos
     means = np.add.reduceat(W_pos, starts, axis=0, dtype=np.float64) / sizes[:, None]
     doctored = np.repeat(means, sizes, axis=0).astype(W_pos.dtype)
     return np.concatenate([W_pos[:1], doctored])
+
+
+def shuffled(W_pos: Positions) -> Positions:
+    """Every row except row 0, in a fixed random order."""
+    rows = np.random.default_rng(SEED).permutation(np.arange(1, len(W_pos)))
+    return W_pos[[0, *rows]]
+
+
+def zeroed(W_pos: Positions) -> Positions:
+    """Zeros in place of every row except row 0."""
+    rows = np.zeros_like(W_pos)
+    rows[0] = W_pos[0]
+    return rows
+
+
+_SPOILT: dict[str, Callable[[Positions], Positions]] = {
+    INTACT: np.copy,
+    AVERAGE_ALL: lambda W_pos: average_in_groups(W_pos, len(W_pos)),
+    "shuffled": shuffled,
+    "zeroed": zeroed,
+}
+
+
+def group_size(name: str) -> int | None:
+    """Group size of ``average-K``; 1 for ``intact``; None for any other doctoring."""
+    if name == INTACT:
+        return 1
+    match = _AVERAGE.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def check(name: str) -> str:
+    """Return the name if it is a doctoring's.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    if name not in _SPOILT and group_size(name) is None:
+        known = ", ".join(["average-K", *_SPOILT])
+        raise ValueError(f"expected a doctoring ({known}), found {name!r}")
+    return name
+
+
+def doctor(W_pos: Positions, name: str, offset: int = 0) -> Positions:
+    """W_pos under the doctoring of this name, as a new array.
+
+    Parameters
+    ----------
+    W_pos
+        Positional embedding matrix, one row a position.
+    name
+        ``intact``; ``average-K`` for groups of K; ``average-all`` for one group; ``shuffled``;
+        ``zeroed``.
+    offset
+        Shifts where the groups of ``average-K`` begin.
+
+    Raises
+    ------
+    ValueError
+        If there is no such doctoring.
+    """
+    size = group_size(check(name))
+    return _SPOILT[name](W_pos) if size is None else average_in_groups(W_pos, size, offset)
+
+
+def doctor_all(W_pos: Positions, names: Iterable[str]) -> dict[str, Positions]:
+    """W_pos under each of these doctorings, by name."""
+    return {name: doctor(W_pos, name) for name in names}

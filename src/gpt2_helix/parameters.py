@@ -1,10 +1,155 @@
-"""What ``params.yaml`` says the measurements are made with, family by family."""
+"""``params.yaml``: what the measurements are made with, checked when it is read."""
 
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-PATH = Path(__file__).parents[2] / "params.yaml"
+from gpt2_helix import doctoring
+from gpt2_helix.errors import SubjectError
 
-PARAMETERS: dict[str, dict[str, Any]] = yaml.safe_load(PATH.read_text(encoding="utf-8"))
+_INSTALLED = Path(__file__).with_name("params.yaml")
+PATH = _INSTALLED if _INSTALLED.exists() else Path(__file__).parents[2] / "params.yaml"
+
+Doctoring = Annotated[str, AfterValidator(doctoring.check)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Family(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _containing(*needed: str) -> AfterValidator:
+    """Refuse a list without the doctorings that claims speak of."""
+
+    def check(found: list[str]) -> list[str]:
+        if missing := [name for name in needed if name not in found]:
+            raise ValueError(f"expected {', '.join(missing)}, of which a claim speaks")
+        return found
+
+    return AfterValidator(check)
+
+
+class Empty(_Family):
+    """A family without choices."""
+
+
+class Helix(_Family):
+    """``measure.helix``."""
+
+    surrogates: Annotated[int, Field(ge=99)]
+
+
+class Averaging(_Family):
+    """``measure.averaging``."""
+
+    doctorings: Annotated[
+        list[Doctoring], _containing("average-10", "average-20", "average-50", "average-100")
+    ]
+
+
+class Kernels(_Family):
+    """``measure.kernels``."""
+
+    doctorings: Annotated[
+        list[Doctoring],
+        _containing("intact", "average-5", "average-10", "average-20", "average-50", "average-100"),
+    ]
+    distances: Annotated[int, Field(ge=5)]
+    positions: Count
+    queries: tuple[int, int]
+    positions_of_main_heads: Count
+    queries_of_main_heads: tuple[int, int]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pairs(cls, found: Any) -> Any:
+        return {k: tuple(v) if k.startswith("queries") else v for k, v in found.items()}
+
+    @model_validator(mode="after")
+    def _queries_exist(self) -> "Kernels":
+        for name, (first, stop), n, reach in (
+            ("queries", self.queries, self.positions, self.distances - 1),
+            ("queries_of_main_heads", self.queries_of_main_heads, self.positions_of_main_heads, 1),
+        ):
+            if not reach <= first < stop <= n:
+                raise ValueError(
+                    f"expected {name} as [first, stop] with {reach} <= first < stop <= {n}, "
+                    f"found [{first}, {stop}]"
+                )
+        return self
+
+
+class Output(_Family):
+    """``measure.output``."""
+
+    windows: Annotated[int, Field(ge=2)]
+    doctorings: Annotated[
+        list[Doctoring],
+        _containing(
+            *("intact", "average-5", "average-10", "average-20", "average-50", "average-100"),
+            "shuffled",
+        ),
+    ]
+
+
+class Repetition(_Family):
+    """``measure.repetition``."""
+
+    exchanges: Count
+    first_word_at: Count
+    other_pairs: Count
+    every_offset: Annotated[list[Doctoring], _containing("average-5", "average-10", "average-20")]
+    larger: list[Doctoring]
+
+
+class Patterns(_Family):
+    """``measure.patterns``."""
+
+    positions: Annotated[int, Field(ge=2)]
+    doctorings: Annotated[list[Doctoring], _containing("intact", "average-10")]
+
+
+class Parameters(_Family):
+    """Everything in ``params.yaml``, one entry a family, and the training recipes."""
+
+    architecture: Empty
+    positions: Empty
+    helix: Helix
+    averaging: Averaging
+    kernels: Kernels
+    output: Output
+    repetition: Repetition
+    patterns: Patterns
+    mini: dict[str, Any]
+
+    @cached_property
+    def by_family(self) -> dict[str, dict[str, Any]]:
+        """The choices of each family, as ``params.yaml`` has them."""
+        found: dict[str, dict[str, Any]] = self.model_dump(mode="json")
+        return found
+
+
+def read(path: Path) -> Parameters:
+    """Read and check ``params.yaml``.
+
+    Raises
+    ------
+    SubjectError
+        If it cannot be read, lacks a choice, or holds one that does not work.
+    """
+    try:
+        return Parameters(**yaml.safe_load(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        raise SubjectError(f"{path.name}: {where}: {message}") from None
+    except (OSError, yaml.YAMLError, TypeError) as error:
+        why = str(error).splitlines()[0]
+        raise SubjectError(f"{path}: expected the parameters in YAML, found {why}") from None
+
+
+PARAMETERS = read(PATH)

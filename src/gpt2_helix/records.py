@@ -1,8 +1,8 @@
 """Measurements kept in ``data/``: one JSON file for each family, by subject.
 
-A file holds what one module of ``gpt2_helix.measure`` measured: on the subject, and on the
-broken copies of it that must refute the claims. Numbers carry six significant digits, so that
-another machine writes the same bytes; the date is the day on which they became what they are.
+A file holds the measurements of one family: on the subject, and on the broken copies of it that
+must refute the claims. Numbers carry six significant digits, so that another machine writes the
+same bytes. The date is the day on which the content last changed.
 """
 
 import datetime
@@ -14,18 +14,54 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from gpt2_helix.claim import Evidence, rounded
+from gpt2_helix.errors import DegenerateModelError, MissingInputError, SubjectError
 from gpt2_helix.parameters import PARAMETERS
-from gpt2_helix.subjects.errors import MissingTensorError, SubjectError
 
 Result = TypeVar("Result")
 Measurement = Callable[..., Any]
 
 SCHEMA = 1
-DIGITS = 6
+DEGENERATE = "degenerate"
+"""Key under which a record says why there was nothing to measure."""
+
+
+class RecordedSubject:
+    """A model that was measured earlier: its results are read back from ``data/``.
+
+    Parameters
+    ----------
+    name
+        As the user gave it.
+    folder
+        Where ``write`` put them.
+    control
+        Name of the broken copy to read the results of; None for the subject itself.
+    """
+
+    evidence: Evidence = "recorded"
+    source: str | None = None
+    commit: str | None = None
+
+    def __init__(self, name: str, folder: Path, control: str | None = None) -> None:
+        self.name = name
+        self.folder = folder
+        self._control = control
+        self.digests = weights(folder)
+        self.recorded_on = date(folder)
+
+    def control(self, name: str) -> "RecordedSubject":
+        """The recorded results of a broken copy."""
+        return RecordedSubject(f"control:{name}", self.folder, name)
+
+    def measure(self, measurement: Callable[..., Result]) -> Result:
+        """Read a result back; see ``claim.Subject.measure``."""
+        kind: type[Result] = measurement.__annotations__["return"]
+        return read(self.folder, measurement, kind, self._control)
 
 
 def family(measurement: Measurement) -> str:
-    """Name of the module that a measurement stands in: that of its record."""
+    """Name of the module that defines a measurement, which is that of its record."""
     return measurement.__module__.rpartition(".")[2]
 
 
@@ -36,7 +72,7 @@ def write(
     measured: Mapping[Measurement, Any],
     of_controls: Mapping[str, Mapping[Measurement, Any]],
 ) -> Path:
-    """Write one family's results; a file that would only change its date is left as it is.
+    """Write one family's results; a file whose date alone would change is left as it is.
 
     Parameters
     ----------
@@ -47,7 +83,8 @@ def write(
     weights
         sha256 of what was measured, by file or tensor.
     measured, of_controls
-        Results by measurement: of the subject, and of each control.
+        Results by measurement, or the ``DegenerateModelError`` that was raised: of the subject,
+        and of each control.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
@@ -55,12 +92,12 @@ def write(
         "schema": SCHEMA,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "weights": dict(weights),
-        "parameters": PARAMETERS.get(name, {}),
+        "parameters": PARAMETERS.by_family.get(name, {}),
         "measured": _plain(measured),
         "controls": {control: _plain(results) for control, results in of_controls.items()},
     }
     if path.exists():
-        before = _load(path)
+        before = load(path)
         if {**before, "date": None} == {**content, "date": None}:
             content["date"] = before["date"]
     write_json(path, content)
@@ -68,7 +105,7 @@ def write(
 
 
 def keep(folder: Path, name: str) -> str | None:
-    """Leave one family as it is recorded, for want of weights to measure it anew.
+    """Keep the record of one family, because there are no weights to measure again.
 
     A family that was never measured gets a record in which nothing is measured.
 
@@ -84,14 +121,14 @@ def keep(folder: Path, name: str) -> str | None:
     path = folder / f"{name}.json"
     if not path.exists():
         write(folder, name, {}, {}, {})
-    content = _load(path)
+    content = load(path)
     if not content["measured"]:
         return None
-    chosen = PARAMETERS.get(name, {})
+    chosen = PARAMETERS.by_family.get(name, {})
     if content.get("parameters") != chosen:
         raise SubjectError(
             f"{path}: expected a record made with {chosen} as params.yaml says, "
-            f"found one made with {content.get('parameters')} and no weights to measure anew"
+            f"found one made with {content.get('parameters')} and no weights to measure again"
         )
     return str(content["date"])
 
@@ -111,19 +148,23 @@ def read(
 
     Raises
     ------
-    MissingTensorError
+    MissingInputError
         If it was never recorded; names the measurement.
+    DegenerateModelError
+        If the record says that there was nothing to measure.
     SubjectError
         If the record is not what ``write`` writes.
     """
     path = folder / f"{family(measurement)}.json"
-    content = _load(path) if path.exists() else {"measured": {}, "controls": {}}
+    content = load(path) if path.exists() else {"measured": {}, "controls": {}}
     results = content["measured"] if control is None else content["controls"].get(control, {})
     try:
         found = results[measurement.__name__]
     except KeyError:
         what = f"{family(measurement)}.{measurement.__name__}"
-        raise MissingTensorError([what], f"the record {folder}") from None
+        raise MissingInputError([what], f"the record {folder}") from None
+    if isinstance(found, dict) and found.keys() == {DEGENERATE}:
+        raise DegenerateModelError(str(found[DEGENERATE]))
     try:
         return TypeAdapter(kind).validate_python(found)
     except ValidationError as error:
@@ -134,10 +175,10 @@ def read(
         ) from None
 
 
-def date(folder: Path) -> str:
-    """Day on which a subject's records became what they are: the latest of its families."""
-    contents = [_load(path) for path in folder.glob("*.json")]
-    return max(str(content["date"]) for content in contents if content["measured"])
+def date(folder: Path) -> str | None:
+    """Latest day on which a subject's records changed; None if nothing was measured."""
+    contents = [load(path) for path in folder.glob("*.json")]
+    return max((str(c["date"]) for c in contents if c["measured"]), default=None)
 
 
 def weights(folder: Path) -> dict[str, str]:
@@ -146,12 +187,12 @@ def weights(folder: Path) -> dict[str, str]:
     Raises
     ------
     SubjectError
-        If there is no record, or its files speak of different weights.
+        If there is no record, or its files are of different weights.
     """
     found: dict[str, str] = {}
     paths = sorted(folder.glob("*.json"))
     for path in paths:
-        for name, sha256 in _load(path)["weights"].items():
+        for name, sha256 in load(path)["weights"].items():
             if found.setdefault(name, sha256) != sha256:
                 raise SubjectError(
                     f"{path}: expected {name} with sha256 {found[name]} as in {paths[0].name}, "
@@ -162,16 +203,29 @@ def weights(folder: Path) -> dict[str, str]:
     return found
 
 
-def rounded(value: float, digits: int = DIGITS) -> float:
-    """The number with this many significant digits."""
-    return float(f"{value:.{digits}g}")
+def load(path: Path) -> dict[str, Any]:
+    """Content of one family's file.
+
+    Raises
+    ------
+    SubjectError
+        If it is no record.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SubjectError(f"{path}: expected JSON, found something else ({error})") from None
+    fields = {"schema", "date", "weights", "measured", "controls"}
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA or fields - content.keys():
+        raise SubjectError(f"{path}: expected a record of schema {SCHEMA}, found another file")
+    return content
 
 
 def _plain(results: Mapping[Measurement, Any]) -> dict[str, Any]:
     return {
-        measurement.__name__: _rounded_all(
-            TypeAdapter(type(result)).dump_python(result, mode="json")
-        )
+        measurement.__name__: {DEGENERATE: str(result)}
+        if isinstance(result, DegenerateModelError)
+        else _rounded_all(TypeAdapter(type(result)).dump_python(result, mode="json"))
         for measurement, result in results.items()
     }
 
@@ -186,14 +240,3 @@ def _rounded_all(value: Any) -> Any:
             raise ValueError(f"expected finite numbers to record, found {value}")
         return rounded(value)
     return value
-
-
-def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SubjectError(f"{path}: expected JSON, found something else ({error})") from None
-    fields = {"schema", "date", "weights", "measured", "controls"}
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA or fields - content.keys():
-        raise SubjectError(f"{path}: expected a record of schema {SCHEMA}, found another file")
-    return content

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from gpt2_helix.verdicts import labelled
+from gpt2_helix.claim import labelled
 
 WIDTH, HEIGHT = 340, 46
 """Of the line that a number is drawn on, in pixels."""

@@ -17,8 +17,8 @@ from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 
+from gpt2_helix.errors import MissingInputError, SubjectError
 from gpt2_helix.parameters import PARAMETERS
-from gpt2_helix.subjects.errors import MissingTensorError, SubjectError
 
 Tokens = Int[np.ndarray, " position"]
 Pair = tuple[str, str]
@@ -30,12 +30,11 @@ none begins another."""
 BEGIN = "<|endoftext|>"
 WINDOW = 512
 PAIR: Pair = ("apple", "orange")
-_CHOSEN = PARAMETERS["repetition"]
-EXCHANGES: int = _CHOSEN["exchanges"]
-FIRST_WORD_AT: int = _CHOSEN["first_word_at"]
-"""Position of the pair's first word: the next shares its group at every group size that is used."""
-OTHER_PAIRS: int = _CHOSEN["other_pairs"]
-WINDOWS: int = PARAMETERS["output"]["windows"]
+EXCHANGES = PARAMETERS.repetition.exchanges
+FIRST_WORD_AT = PARAMETERS.repetition.first_word_at
+"""Position of the pair's first word; the next position shares its group at every group size."""
+OTHER_PAIRS = PARAMETERS.repetition.other_pairs
+WINDOWS = PARAMETERS.output.windows
 SEED = 20230810
 LEAST_PREFIX = 3
 DATASET = "hub:"
@@ -94,7 +93,7 @@ def tokenizer(file: Callable[[str], Path | None], name: str) -> Tokenizer:
 
     Raises
     ------
-    MissingTensorError
+    MissingInputError
         If it has neither.
     SubjectError
         If the files are no tokenizer.
@@ -110,7 +109,7 @@ def tokenizer(file: Callable[[str], Path | None], name: str) -> Tokenizer:
         raise SubjectError(
             f"{whole or vocabulary}: expected a tokenizer, found something else ({error})"
         ) from None
-    raise MissingTensorError(["tokenizer.json", "vocab.json", "merges.txt"], name)
+    raise MissingInputError(["tokenizer.json", "vocab.json", "merges.txt"], name)
 
 
 def byte_level(model: BPE) -> Tokenizer:

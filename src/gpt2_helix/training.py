@@ -36,16 +36,19 @@ from torch.nn.functional import cross_entropy
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from gpt2_helix import records, texts
+from gpt2_helix.claim import DIGITS
+from gpt2_helix.errors import SubjectError
 from gpt2_helix.measure import kernels
+from gpt2_helix.models import gpt2
+from gpt2_helix.models.config import Head
+from gpt2_helix.models.folder import open_folder
+from gpt2_helix.models.model import Model
 from gpt2_helix.parameters import PARAMETERS
-from gpt2_helix.subjects import LiveSubject, SubjectError, gpt2
-from gpt2_helix.subjects.config import Head
-from gpt2_helix.subjects.source import open_folder
-from gpt2_helix.subjects.tensors import WEIGHTS
+from gpt2_helix.weights.tensors import WEIGHTS
 
 Tokens = Int[np.ndarray, " position"]
 
-RECIPE: dict[str, Any] = PARAMETERS["mini"]
+RECIPE: dict[str, Any] = PARAMETERS.mini
 SEGMENT = (2, 120)
 """Tokens of the shortest and of the longest segment that comes back."""
 FEWEST = 32
@@ -452,7 +455,7 @@ def _write(
     with (into / CURVE).open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, list(curve[0]), lineterminator="\n")
         table.writeheader()
-        table.writerows({k: f"{v:.{records.DIGITS}g}" for k, v in row.items()} for row in curve)
+        table.writerows({k: f"{v:.{DIGITS}g}" for k, v in row.items()} for row in curve)
 
 
 def describe(into: Path, language: Language, exam: Exam, seed: int) -> None:
@@ -495,7 +498,7 @@ def describe(into: Path, language: Language, exam: Exam, seed: int) -> None:
     (into / "README.md").write_text(card, encoding="utf-8")
 
 
-def _most_local(subject: LiveSubject) -> int:
+def _most_local(subject: Model) -> int:
     """The head of layer 0 which, fed positions alone, gives the last few of them most."""
     block = subject.attention(0)
     last_few = [

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from gpt2_helix.subjects.config import Config
+from gpt2_helix.models.config import Config
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What averaging in groups does to W_pos itself, and where the averages lie."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,30 +11,33 @@ from gpt2_helix.doctoring import Positions
 from gpt2_helix.measure import helix
 from gpt2_helix.parameters import PARAMETERS
 
-GROUP_SIZES: list[int] = PARAMETERS["averaging"]["group_sizes"]
+DOCTORINGS = PARAMETERS.averaging.doctorings
+
+Doctor = Callable[[Positions, str, int], Positions]
+"""``doctoring.doctor``, or a broken one: a matrix, the doctoring's name, the groups' offset."""
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """What doctoring leaves of W_pos, by group size; each is the worst of the offsets tried.
+    """What doctoring leaves of W_pos, by doctoring; each is the worst of the offsets tried.
 
     Attributes
     ----------
     rows_beyond_count
-        Distinct rows found less those counted: row 0 and one a group.
+        Distinct rows found minus those expected: row 0 and one a group.
     spread_within_group
         Largest difference between two rows of one group.
     mean_moved
         Largest difference between a group's mean before and after, over the largest absolute
-        entry of W_pos, to six decimals (what is less is rounding, and differs by machine).
+        entry of W_pos, to six decimals (smaller differences are rounding, and vary by machine).
     row_0_moved
         Largest change of row 0.
     """
 
-    rows_beyond_count: dict[int, int]
-    spread_within_group: dict[int, float]
-    mean_moved: dict[int, float]
-    row_0_moved: dict[int, float]
+    rows_beyond_count: dict[str, int]
+    spread_within_group: dict[str, float]
+    mean_moved: dict[str, float]
+    row_0_moved: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -43,18 +47,19 @@ class Distance:
     Attributes
     ----------
     mean_distance
-        By group size: mean over groups of the distance, in the three leading components, between
+        By doctoring: mean over groups of the distance, in the three leading components, between
         a group's mean and the line through that group's own intact points, over the radius of
         the turning pair.
     """
 
-    mean_distance: dict[int, float]
+    mean_distance: dict[str, float]
 
 
-def grouping(W_pos: Positions) -> Grouping:
-    """Doctor W_pos in groups of each size, with the first, middle and last offset, and look."""
+def grouping(W_pos: Positions, doctor: Doctor) -> Grouping:
+    """Average W_pos in groups of each size, at the first, middle and last offset, and compare."""
     looks = {
-        k: [_look(W_pos, k, offset) for offset in sorted({0, k // 2, k - 1})] for k in GROUP_SIZES
+        name: [_look(W_pos, doctor, name, k, offset) for offset in sorted({0, k // 2, k - 1})]
+        for name, k in _sizes().items()
     }
     # The row counts can err both ways, hence the largest in absolute value.
     return Grouping(
@@ -69,11 +74,19 @@ def distance_from_curve(W_pos: Positions) -> Distance:
     """Measure how far the means of groups lie from the curve they average."""
     curve = helix.principal_curve(W_pos).scores[1:-1]
     unit = helix.radius(curve)
-    return Distance({k: _mean_distance(curve, k) / unit for k in GROUP_SIZES})
+    return Distance({name: _mean_distance(curve, k) / unit for name, k in _sizes().items()})
 
 
-def _look(W_pos: Positions, group_size: int, offset: int) -> tuple[int, float, float, float]:
-    doctored = doctoring.average_in_groups(W_pos, group_size, offset)
+def _sizes() -> dict[str, int]:
+    """Group sizes of the doctorings that average in groups."""
+    sizes = {name: doctoring.group_size(name) for name in DOCTORINGS}
+    return {name: k for name, k in sizes.items() if k is not None and k > 1}
+
+
+def _look(
+    W_pos: Positions, doctor: Doctor, name: str, group_size: int, offset: int
+) -> tuple[int, float, float, float]:
+    doctored = doctor(W_pos, name, offset)
     groups = groups_by_definition(len(W_pos), group_size, offset)
     distinct = len({row.tobytes() for row in doctored})
     spread = max(float(np.ptp(doctored[g], axis=0).max()) for g in groups)
@@ -92,7 +105,7 @@ def _look(W_pos: Positions, group_size: int, offset: int) -> tuple[int, float, f
 def groups_by_definition(n_positions: int, group_size: int, offset: int) -> list[list[int]]:
     """Positions 1 .. n-1 gathered by ``(position - 1 - offset) // group_size``.
 
-    Written apart from the doctoring that it checks, so that a slip in one shows.
+    Written independently of the doctoring that it checks, so that an error in one shows.
     """
     groups: dict[int, list[int]] = {}
     for position in range(1, n_positions):

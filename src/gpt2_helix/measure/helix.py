@@ -17,11 +17,12 @@ from scipy.spatial import KDTree
 from scipy.stats import spearmanr
 
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.errors import DegenerateModelError
 from gpt2_helix.parameters import PARAMETERS
 
 Curve = Float[np.ndarray, "position 3"]
 
-SURROGATES: int = PARAMETERS["helix"]["surrogates"]
+SURROGATES: int = PARAMETERS.helix.surrogates
 """Surrogates in each null: the fewest with which a rank test can reach p = 0.01
 (1/p - 1; Theiler et al., Physica D 58, 1992)."""
 
@@ -129,7 +130,7 @@ def principal_curve(W_pos: Positions) -> PrincipalCurve:
     """Project W_pos on the three leading principal components of its rows 1 .. n-2."""
     rows = W_pos[1:-1].astype(np.float64)
     if (rows == rows[0]).all():
-        raise ValueError("W_pos: expected rows that differ, found all rows equal")
+        raise DegenerateModelError("W_pos: expected rows that differ, found all rows equal")
     centre = rows.mean(axis=0)
     rows -= centre
     variances, loadings, total = _leading(rows)
@@ -231,28 +232,22 @@ def random_walk(n_rows: int, d_model: int, seed: int) -> Positions:
 
 
 def randomise_phases(rows: Positions, seed: int) -> Positions:
-    """Keep each column's power spectrum and draw its phases at random, column by column.
-
-    Raises
-    ------
-    ValueError
-        If the number of rows is odd: the highest harmonic then has no partner.
-    """
+    """Keep each column's power spectrum and draw its phases at random, column by column."""
     amplitudes = _amplitudes(rows)
     spectrum = amplitudes * np.exp(1j * _random_phases(amplitudes.shape, seed))
-    return rows.mean(axis=0) + np.fft.irfft(spectrum, axis=0)
+    return rows.mean(axis=0) + np.fft.irfft(spectrum, n=len(rows), axis=0)
 
 
 def _amplitudes(rows: Positions) -> Float[np.ndarray, "harmonic d_model"]:
-    """Amplitudes of the harmonics of each column, without its mean and its highest harmonic.
+    """Amplitudes of the harmonics of each column, without those that have no phase to draw.
 
-    The two are real whatever the phases, so there is nothing to draw; the highest one of a
-    smooth curve is rounding.
+    These are the mean and, for an even number of rows, the highest harmonic, which in a smooth
+    curve is rounding.
     """
-    if len(rows) % 2:
-        raise ValueError(f"rows: expected an even number, found {len(rows)}")
     amplitudes = np.abs(np.fft.rfft(rows.astype(np.float64), axis=0))
-    amplitudes[[0, -1]] = 0
+    amplitudes[0] = 0
+    if len(rows) % 2 == 0:
+        amplitudes[-1] = 0
     return amplitudes
 
 

@@ -14,43 +14,43 @@ from scipy.special import softmax
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.models.attention import AttentionBlock
+from gpt2_helix.models.config import Head
 from gpt2_helix.parameters import PARAMETERS
-from gpt2_helix.subjects.attention import AttentionBlock
-from gpt2_helix.subjects.config import Head
 
 Pattern = Float[np.ndarray, "query key"]
 Attention = Callable[[int], AttentionBlock]
 
 
-_CHOSEN = PARAMETERS["kernels"]
-GROUP_SIZES: list[int] = _CHOSEN["group_sizes"]
-DISTANCES: int = _CHOSEN["distances"]
-N_POSITIONS: int = _CHOSEN["positions"]
-QUERIES = slice(*_CHOSEN["queries"])
-N_POSITIONS_PREVIOUS: int = _CHOSEN["positions_of_main_heads"]
-QUERIES_PREVIOUS = slice(*_CHOSEN["queries_of_main_heads"])
+_CHOSEN = PARAMETERS.kernels
+DOCTORINGS = _CHOSEN.doctorings
+DISTANCES = _CHOSEN.distances
+N_POSITIONS = _CHOSEN.positions
+QUERIES = slice(*_CHOSEN.queries)
+N_POSITIONS_PREVIOUS = _CHOSEN.positions_of_main_heads
+QUERIES_PREVIOUS = slice(*_CHOSEN.queries_of_main_heads)
 
 
 @dataclass(frozen=True)
 class LocalHeads:
-    """Layer-0 attention against distance, by head and by group size of the doctoring.
+    """Layer-0 attention against distance, by head and by doctoring.
 
     Attributes
     ----------
     kernel
-        Head, then group size, to the mean attention at distances 0 .. 11 behind the query.
+        Head, then doctoring, to the mean attention at distances 0 .. 11 behind the query.
     look_back
-        Head, then group size, to the mean distance behind the query, in tokens.
+        Head, then doctoring, to the mean distance behind the query, in tokens.
     kernel_without_mask
-        Head, then group size, to the mean attention at offsets -11 .. 11 from the query with the
+        Head, then doctoring, to the mean attention at offsets -11 .. 11 from the query with the
         causal mask off.
     offset_without_mask
         Head to the mean offset with the mask off, in tokens; positive is the future.
     """
 
-    kernel: dict[str, dict[int, list[float]]]
-    look_back: dict[str, dict[int, float]]
-    kernel_without_mask: dict[str, dict[int, list[float]]]
+    kernel: dict[str, dict[str, list[float]]]
+    look_back: dict[str, dict[str, float]]
+    kernel_without_mask: dict[str, dict[str, list[float]]]
     offset_without_mask: dict[str, float]
 
 
@@ -64,12 +64,12 @@ class MainHeads:
 def local_heads(
     W_pos: Positions, attention: Attention, heads_looking_back: Sequence[Head]
 ) -> LocalHeads:
-    """Measure where the heads said to look just behind do look, fed nothing but W_pos."""
-    doctored = {k: doctoring.average_in_groups(W_pos, k) for k in GROUP_SIZES}
+    """Measure where the declared local heads look when they are fed W_pos alone."""
+    doctored = doctoring.doctor_all(W_pos, DOCTORINGS)
     behind, around = range(0, -DISTANCES, -1), range(1 - DISTANCES, DISTANCES)
-    kernel: dict[str, dict[int, list[float]]] = {}
-    look_back: dict[str, dict[int, float]] = {}
-    bare_kernel: dict[str, dict[int, list[float]]] = {}
+    kernel: dict[str, dict[str, list[float]]] = {}
+    look_back: dict[str, dict[str, float]] = {}
+    bare_kernel: dict[str, dict[str, list[float]]] = {}
     bare_offset: dict[str, float] = {}
     for head in heads_looking_back:
         block = attention(head.layer)
@@ -80,12 +80,12 @@ def local_heads(
             k: pattern(W, block, head.head, N_POSITIONS, causal=False) for k, W in doctored.items()
         }
         bare_kernel[str(head)] = {k: at_offsets(p, QUERIES, around) for k, p in bare.items()}
-        bare_offset[str(head)] = _mean_offset(bare[1], QUERIES)
+        bare_offset[str(head)] = _mean_offset(bare[doctoring.INTACT], QUERIES)
     return LocalHeads(kernel, look_back, bare_kernel, bare_offset)
 
 
 def main_heads(W_pos: Positions, attention: Attention, main_heads: Sequence[Head]) -> MainHeads:
-    """Measure how much the main previous-token heads look at the previous position, fed W_pos."""
+    """Measure what the main previous-token heads give the previous position, fed W_pos alone."""
     previous = {}
     for head in main_heads:
         seen = pattern(W_pos, attention(head.layer), head.head, N_POSITIONS_PREVIOUS)

@@ -1,6 +1,6 @@
 """What averaging positions does to next-token distributions on text, and to attention there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,14 +10,15 @@ from scipy.stats import bootstrap
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.models.config import Head
 from gpt2_helix.parameters import PARAMETERS
-from gpt2_helix.subjects.config import Head
 
 if TYPE_CHECKING:
-    import gpt2_helix.runner  # not at run time: it brings torch, which other claims do without
+    import gpt2_helix.models.runner  # not at run time: it imports torch, which is slow
 
-GROUP_SIZES: list[int] = PARAMETERS["output"]["group_sizes"]
-ATTENTION_OF = ("intact", "10")
+DOCTORINGS = PARAMETERS.output.doctorings
+_SPOILT = [name for name in DOCTORINGS if name != doctoring.INTACT]
+ATTENTION_OF = (doctoring.INTACT, "average-10")
 SEED = 20230810
 RESAMPLES = 2000
 
@@ -35,8 +36,7 @@ class Estimate:
 class OnText:
     """Text under every doctoring.
 
-    A doctoring is named by its group size, ``all`` (one group), ``shuffled`` (rows 1 .. in random
-    order) or ``zeroed``; all are compared with ``intact``.
+    Results are keyed by doctoring; all are compared with ``intact``.
 
     Attributes
     ----------
@@ -47,12 +47,12 @@ class OnText:
     kl
         KL(intact || doctored) of next-token distributions, nats.
     loss_change
-        Doctored less intact loss, nats.
+        Doctored minus intact loss, nats.
     same_top
         Share of positions with the same most probable token.
     previous_token
-        For ``intact`` and ``10``: mean attention to the previous token, layer by head, the first
-        token left out.
+        For ``intact`` and ``average-10``: mean attention to the previous token, layer by
+        head, the first token left out.
     """
 
     n_windows: int
@@ -82,12 +82,12 @@ class MainHeads:
 
 
 def on_text(
-    runner: "gpt2_helix.runner.Runner",
+    runner: "gpt2_helix.models.runner.Runner",
     W_pos: Positions,
     windows: Int[np.ndarray, "window position"],
 ) -> OnText:
     """Run windows of text under every doctoring at once."""
-    tables = doctorings(W_pos)
+    tables = doctoring.doctor_all(W_pos, [doctoring.INTACT, *_SPOILT])
     names = list(tables)
     length = windows.shape[1]
     found = runner.windows(
@@ -108,9 +108,12 @@ def on_text(
     )
 
 
-def previous_token(on_text: OnText, main_heads: Sequence[Head]) -> MainHeads:
-    """Read the main heads' attention from what was measured on text."""
-    intact, doctored = (np.array(on_text.previous_token[name]) for name in ("intact", "10"))
+def previous_token(
+    measure: Callable[[Callable[..., OnText]], OnText], main_heads: Sequence[Head]
+) -> MainHeads:
+    """Read the main heads' attention from the measurement on text."""
+    found = measure(on_text).previous_token
+    intact, doctored = (np.array(found[name]) for name in ATTENTION_OF)
     others = intact.copy()
     for head in main_heads:
         others[head.layer, head.head] = -np.inf
@@ -119,20 +122,6 @@ def previous_token(on_text: OnText, main_heads: Sequence[Head]) -> MainHeads:
         {str(head): float(doctored[head.layer, head.head]) for head in main_heads},
         float(others.max()),
     )
-
-
-def doctorings(W_pos: Positions) -> Mapping[str, Positions]:
-    """Every doctoring that text is run under, ``intact`` first; row 0 is the same in all."""
-    rows = np.random.default_rng(SEED).permutation(np.arange(1, len(W_pos)))
-    zeroed = np.zeros_like(W_pos)
-    zeroed[0] = W_pos[0]
-    return {
-        "intact": W_pos,
-        **{str(k): doctoring.average_in_groups(W_pos, k) for k in GROUP_SIZES},
-        "all": doctoring.average_in_groups(W_pos, len(W_pos)),
-        "shuffled": W_pos[[0, *rows]],
-        "zeroed": zeroed,
-    }
 
 
 def _by_name(

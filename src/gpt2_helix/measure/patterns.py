@@ -9,15 +9,14 @@ from numpy import ndarray
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.models.config import Head
 from gpt2_helix.parameters import PARAMETERS
-from gpt2_helix.subjects.config import Head
 
 if TYPE_CHECKING:
-    import gpt2_helix.runner  # not at run time: it brings torch, which other claims do without
+    import gpt2_helix.models.runner  # not at run time: it imports torch, which is slow
 
-_CHOSEN = PARAMETERS["patterns"]
-N_POSITIONS: int = _CHOSEN["positions"]
-GROUP_SIZE: int = _CHOSEN["group_size"]
+N_POSITIONS = PARAMETERS.patterns.positions
+DOCTORINGS = PARAMETERS.patterns.doctorings
 
 
 @dataclass(frozen=True)
@@ -26,28 +25,28 @@ class Patterns:
 
     Attributes
     ----------
-    intact, doctored
-        Head to its pattern; row i has the attention that position i pays to positions 0 .. i.
+    by_doctoring
+        Doctoring, then head, to the pattern; row i has the attention that position i pays to
+        positions 0 .. i.
     """
 
-    intact: dict[str, list[list[float]]]
-    doctored: dict[str, list[list[float]]]
+    by_doctoring: dict[str, dict[str, list[list[float]]]]
 
 
 def of_main_heads(
-    runner: "gpt2_helix.runner.Runner",
+    runner: "gpt2_helix.models.runner.Runner",
     W_pos: Positions,
     windows: Int[ndarray, "window position"],
     main_heads: Sequence[Head],
 ) -> Patterns:
-    """Run the beginning of a text, on intact positions and on their means in groups."""
-    tables = runner.tables([W_pos, doctoring.average_in_groups(W_pos, GROUP_SIZE)])
+    """Run the beginning of a text under each doctoring."""
+    tables = runner.tables(list(doctoring.doctor_all(W_pos, DOCTORINGS).values()))
     found = runner.patterns(windows[0, :N_POSITIONS], tables, main_heads)
-    intact, doctored = (
-        {
+    by_doctoring = {
+        name: {
             str(head): [row[: i + 1].tolist() for i, row in enumerate(pattern)]
             for head, pattern in zip(main_heads, patterns, strict=True)
         }
-        for patterns in found
-    )
-    return Patterns(intact, doctored)
+        for name, patterns in zip(DOCTORINGS, found, strict=True)
+    }
+    return Patterns(by_doctoring)

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.errors import DegenerateModelError
 
 GOLDEN = (5**0.5 - 1) / 2
 GRID_PARTS = 16
@@ -60,7 +61,7 @@ def _beyond_sinusoids(rows: Positions) -> float:
     look like straight lines.
     """
     if (rows == rows[0]).all():
-        raise ValueError("W_pos: expected rows that differ, found all rows equal")
+        raise DegenerateModelError("W_pos: expected rows that differ, found all rows equal")
     centred = rows - rows.mean(axis=0, dtype=np.float64)
     total = float((centred**2).sum())
     grid = np.concatenate([np.geomspace(0.01, 0.5, 60), np.arange(0.75, len(rows) / 2, 0.25)])

@@ -14,11 +14,11 @@ from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.texts import PAIR, RepetitionPrompt
 
 if TYPE_CHECKING:
-    import gpt2_helix.runner  # not at run time: it brings torch, which other claims do without
+    import gpt2_helix.models.runner  # not at run time: it imports torch, which is slow
 
-SWEPT: list[int] = PARAMETERS["repetition"]["every_offset"]
-"""Group sizes that are tried with every offset."""
-LARGER: list[int] = PARAMETERS["repetition"]["larger"]
+SWEPT = PARAMETERS.repetition.every_offset
+"""Doctorings that are tried at every offset of the groups."""
+LARGER = PARAMETERS.repetition.larger
 SURE = 0.99
 
 
@@ -52,39 +52,40 @@ class FirstWord:
     first_word_at, n_tokens
         Position of the pair's first word, and length of the prompt.
     probability
-        Pair, in both orders, then group size (1 is intact) to the probability, offset 0.
+        Pair, in both orders, then doctoring, to the probability, offset 0.
     by_offset
-        Pair, then group size, to the probability at each offset 0 .. k-1.
+        Pair, then doctoring, to the probability at each offset 0 .. k-1.
     rows_equal
-        Group size to whether the doctored rows of the two words are one and the same, offset 0.
+        Doctoring to whether the two words share one doctored row, offset 0.
     others
-        Group size to how other pairs of words fare, offset 0; not a claim of the post.
+        Doctoring to the results on other pairs of words, offset 0; not a claim of the post.
     others_worst_offset
-        The same for the sizes that are swept, each pair at the offset where it fares worst.
+        The same for the doctorings tried at every offset, each pair at its worst offset.
     """
 
     first_word_at: int
     n_tokens: int
-    probability: dict[str, dict[int, float]]
-    by_offset: dict[str, dict[int, list[float]]]
-    rows_equal: dict[int, bool]
-    others: dict[int, Rate]
-    others_worst_offset: dict[int, Rate]
+    probability: dict[str, dict[str, float]]
+    by_offset: dict[str, dict[str, list[float]]]
+    rows_equal: dict[str, bool]
+    others: dict[str, Rate]
+    others_worst_offset: dict[str, Rate]
 
 
 def first_word(
-    runner: "gpt2_helix.runner.Runner", W_pos: Positions, prompt: RepetitionPrompt
+    runner: "gpt2_helix.models.runner.Runner", W_pos: Positions, prompt: RepetitionPrompt
 ) -> FirstWord:
     """Run the prompt with every pair under every doctoring and offset."""
     at = len(prompt.prefix)
+    offsets = {name: range(doctoring.group_size(name) or 1) for name in SWEPT}
     wanted = [
-        (1, 0),
-        *((k, offset) for k in SWEPT for offset in range(k)),
-        *((k, 0) for k in LARGER),
+        (doctoring.INTACT, 0),
+        *((name, offset) for name in SWEPT for offset in offsets[name]),
+        *((name, 0) for name in LARGER),
     ]
     tables = {
-        (k, offset): doctoring.average_in_groups(W_pos, k, offset)[: prompt.n_tokens]
-        for k, offset in wanted
+        (name, offset): doctoring.doctor(W_pos, name, offset)[: prompt.n_tokens]
+        for name, offset in wanted
     }
     next_token = runner.continuations(
         prompt.prefix, np.stack(list(prompt.tails.values())), runner.tables(list(tables.values()))
@@ -96,28 +97,30 @@ def first_word(
         for i, pair in enumerate(prompt.tails)
     }
     both = [" ".join(PAIR), " ".join(PAIR[::-1])]
-    sizes = [k for k, offset in wanted if offset == 0]
+    at_0 = [name for name, offset in wanted if offset == 0]
     others = {name: p for name, p in probability.items() if name not in both}
     return FirstWord(
         first_word_at=at,
         n_tokens=prompt.n_tokens,
-        probability={name: {k: float(probability[name][k, 0]) for k in sizes} for name in both},
+        probability={pair: {k: float(probability[pair][k, 0]) for k in at_0} for pair in both},
         by_offset={
-            name: {k: [float(probability[name][k, o]) for o in range(k)] for k in SWEPT}
-            for name in both
+            pair: {k: [float(probability[pair][k, o]) for o in offsets[k]] for k in SWEPT}
+            for pair in both
         },
         rows_equal={
-            k: bool((tables[k, 0][at] == tables[k, 0][at + 1]).all()) for k in sizes if k > 1
+            k: bool((tables[k, 0][at] == tables[k, 0][at + 1]).all())
+            for k in at_0
+            if k != doctoring.INTACT
         },
-        others={k: _rate([p[k, 0] for p in others.values()]) for k in sizes},
+        others={k: _rate([p[k, 0] for p in others.values()]) for k in at_0},
         others_worst_offset={
-            k: _rate([min(p[k, o] for o in range(k)) for p in others.values()]) for k in SWEPT
+            k: _rate([min(p[k, o] for o in offsets[k]) for p in others.values()]) for k in SWEPT
         },
     )
 
 
-def lower_of_orders(found: FirstWord) -> Mapping[int, float]:
-    """Group size to the lower probability of the two orders."""
+def lower_of_orders(found: FirstWord) -> Mapping[str, float]:
+    """Doctoring to the lower probability of the two orders."""
     first, second = found.probability.values()
     return {k: min(first[k], second[k]) for k in first}
 
@@ -125,12 +128,13 @@ def lower_of_orders(found: FirstWord) -> Mapping[int, float]:
 def border_effect(found: FirstWord) -> float:
     """Largest difference that a group border between the two words makes, over sizes and orders.
 
-    It is between the words at one offset of each size; compared with is the mean of the others.
+    At one offset of each group size the border falls between the words. The probability there is
+    compared with the mean over the other offsets.
     """
     effects = []
     for by_size in found.by_offset.values():
-        for k, probabilities in by_size.items():
-            between = found.first_word_at % k
+        for probabilities in by_size.values():
+            between = found.first_word_at % len(probabilities)
             rest = np.delete(probabilities, between).mean()
             effects.append(abs(probabilities[between] - rest))
     return float(max(effects))

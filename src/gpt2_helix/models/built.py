@@ -1,6 +1,6 @@
-"""Models made here: two written by formula, whose mechanism is known, and two never trained.
+"""Models made here: two written by formula, whose mechanism is known, and one never trained.
 
-All read the same little language: the words of ``texts.WORDS`` and the repetition prompt around
+All read the same small language: the words of ``texts.WORDS`` and the repetition prompt around
 them, one token each.
 """
 
@@ -14,10 +14,16 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 
 from gpt2_helix import texts
-from gpt2_helix.subjects import by_formula, gpt2
-from gpt2_helix.subjects.config import HEADS_OF_GPT2_SMALL, Config, config_from
-from gpt2_helix.subjects.subject import LiveSubject
-from gpt2_helix.subjects.tensors import Array
+from gpt2_helix.errors import SubjectError
+from gpt2_helix.models import by_formula, gpt2
+from gpt2_helix.models.config import (
+    LOCAL_HEADS_OF_GPT2_SMALL,
+    MAIN_HEADS_OF_GPT2_SMALL,
+    Config,
+    config_from,
+)
+from gpt2_helix.models.model import Model
+from gpt2_helix.weights.tensors import Array
 
 SEED = 20230810
 """Of all that is drawn at random; the day the post appeared."""
@@ -67,22 +73,32 @@ SMALL: dict[str, Any] = {
     "n_embd": 48,
     "n_positions": by_formula.N_POSITIONS,
     "vocab_size": len(by_formula.VOCABULARY),
-    **HEADS_OF_GPT2_SMALL,
+    "previous_token_heads": MAIN_HEADS_OF_GPT2_SMALL,
+    "heads_looking_back": LOCAL_HEADS_OF_GPT2_SMALL,
 }
-GPT2_SMALL = {"n_layer": 12, "n_head": 12, "n_embd": 768, "n_positions": 1024, "vocab_size": 50257}
 
 BUILT: dict[str, Callable[[], tuple[dict[str, Any], Mapping[str, Array]]]] = {
     "exact-positions": lambda: _by_formula(by_formula.exact_positions),
     "causal-kernel": lambda: _by_formula(by_formula.causal_kernel),
     "untrained": lambda: _untrained(SMALL),
-    "gpt2-shaped": lambda: _untrained(GPT2_SMALL),
 }
 
 
-def open_built(name: str, material: texts.Material) -> LiveSubject:
-    """Make a model of ``BUILT``; its text is of repeated segments unless the user gave a corpus."""
+def open_built(name: str, material: texts.Material) -> Model:
+    """Make a model of ``BUILT``, with its own text of repeated segments.
+
+    Raises
+    ------
+    SubjectError
+        If another text is given: its vocabulary is that of the repetition prompt.
+    """
+    if material.corpus:
+        raise SubjectError(
+            f"--corpus: expected none with built:{name}, which knows only "
+            f"{len(by_formula.VOCABULARY)} tokens, found {material.corpus[0]}"
+        )
     declared, tensors = BUILT[name]()
-    subject = LiveSubject(
+    subject = Model(
         f"built:{name}", config_from(declared, name), tensors, digests={}, material=material
     )
     subject.tokenizer = word_tokenizer()

@@ -1,6 +1,8 @@
 """The models that have a name here, and what pins them."""
 
+import json
 from dataclasses import dataclass, field
+from importlib.resources import files
 
 
 @dataclass(frozen=True)
@@ -62,3 +64,12 @@ HUB_MODELS = {
         "google-bert/bert-base-uncased", "86b5e0934494bd15c9632b12f734a8a67f723594"
     ),
 }
+
+GPT2_SMALL_TENSORS: dict[str, str] = json.loads(
+    files("gpt2_helix.models").joinpath("gpt2_small.json").read_text(encoding="utf-8")
+)
+"""Hexadecimal sha256 of GPT-2 small's tensors as little-endian float32, by name: of all but the
+token embedding and the MLP matrices, which are pinned only as a part of the whole file."""
+
+SHIPPED = ("mini", "mini-1", "mini-2")
+"""Models in ``data/``: one recipe, one seed each."""

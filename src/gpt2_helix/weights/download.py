@@ -25,7 +25,7 @@ from huggingface_hub import (
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
-from gpt2_helix.subjects.errors import HubUnreachableError, SubjectError
+from gpt2_helix.errors import HubUnreachableError, SubjectError
 
 REACHABLE_WITHIN_S = 5.0
 STRIKES = 3

@@ -1,6 +1,6 @@
 """The tensors of a whole GPT-2, and their shapes."""
 
-from gpt2_helix.subjects.config import Config
+from gpt2_helix.models.config import Config
 
 
 def block_shapes(config: Config, layer: int) -> dict[str, tuple[int, ...]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from huggingface_hub import constants
 
-from gpt2_helix.subjects.tensors import sha256_of_file
+from gpt2_helix.weights.tensors import sha256_of_file
 
 CACHE = Path(constants.HF_ASSETS_CACHE) / "gpt2-helix"
 LARGE = 2**24

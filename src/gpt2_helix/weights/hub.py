@@ -31,18 +31,18 @@ from rich.progress import (
 from safetensors import safe_open
 from safetensors.numpy import save
 
-from gpt2_helix.subjects import download
-from gpt2_helix.subjects.config import Config
-from gpt2_helix.subjects.errors import HubUnreachableError, MissingTensorError, SubjectError
-from gpt2_helix.subjects.header import (
+from gpt2_helix.errors import HubUnreachableError, MissingInputError, SubjectError
+from gpt2_helix.models.config import Config
+from gpt2_helix.models.table import HubModel
+from gpt2_helix.weights import download
+from gpt2_helix.weights.header import (
     LENGTH_BYTES,
     Entry,
     HeaderError,
     header_length,
     parse_header,
 )
-from gpt2_helix.subjects.table import HubModel
-from gpt2_helix.subjects.tensors import (
+from gpt2_helix.weights.tensors import (
     KINDS,
     PICKLE,
     WEIGHTS,
@@ -51,7 +51,7 @@ from gpt2_helix.subjects.tensors import (
     only_a_pickle,
     sha256_of_tensor,
 )
-from gpt2_helix.subjects.versions import CACHE, sha256_of_version
+from gpt2_helix.weights.versions import CACHE, sha256_of_version
 
 POSITIONS = "positions.safetensors"
 """Where the position matrix is kept when it is all that was read of a file."""
@@ -100,7 +100,7 @@ class HubTensors(Mapping[str, Array]):
     def __len__(self) -> int:
         return len(self._names)
 
-    def can_be_had(self) -> bool:
+    def are_available(self) -> bool:
         """Whether every tensor is cached or the hub answers."""
         try:
             return self.is_whole() or bool(self._header)
@@ -183,7 +183,7 @@ class HubTensors(Mapping[str, Array]):
         for name in self._names_of_W_pos:
             if name in names:
                 return name
-        raise MissingTensorError([self._names_of_W_pos[0]], f"{self._model.repo}/{WEIGHTS}")
+        raise MissingInputError([self._names_of_W_pos[0]], f"{self._model.repo}/{WEIGHTS}")
 
     def _range(self, start: int, stop: int) -> bytes:
         into = BytesIO()

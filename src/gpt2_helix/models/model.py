@@ -1,74 +1,53 @@
-"""A model under test: one that can be measured now, or one that was measured before."""
+"""A model whose tensors are at hand, all or some of them, and how it is measured."""
 
 import inspect
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from jaxtyping import Int
 from threadpoolctl import threadpool_limits
 
-from gpt2_helix import records, texts
+from gpt2_helix import doctoring, texts
+from gpt2_helix.claim import Evidence
 from gpt2_helix.doctoring import Positions
-from gpt2_helix.subjects import gpt2
-from gpt2_helix.subjects.attention import AttentionBlock
-from gpt2_helix.subjects.config import Config, Head
-from gpt2_helix.subjects.errors import MissingTensorError, SubjectError
-from gpt2_helix.subjects.tensors import Array, sha256_of_tensor
+from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.models import gpt2
+from gpt2_helix.models.attention import AttentionBlock
+from gpt2_helix.models.config import (
+    LOCAL_HEADS_OF_GPT2_SMALL,
+    MAIN_HEADS_OF_GPT2_SMALL,
+    Config,
+    Head,
+)
+from gpt2_helix.models.table import HUB_MODELS
+from gpt2_helix.weights.tensors import Array, sha256_of_tensor
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from gpt2_helix.measure.output import OnText
-    from gpt2_helix.runner import Runner
+    from gpt2_helix.models.runner import Runner
 
 Result = TypeVar("Result")
 
 
-class Subject(Protocol):
-    """What a claim is told of a model.
-
-    Attributes
-    ----------
-    name
-        As the user gave it.
-    digests
-        File or tensor name to hexadecimal sha256.
-    recorded_on
-        Day of the measurements when they are read back; None when they are made now.
-    commit
-        Of the repository that it was read from; None if it is from none, or that is not known.
-    """
-
-    name: str
-    digests: dict[str, str]
-    recorded_on: str | None
-    commit: str | None
-
-    def measure(self, measurement: Callable[..., Result]) -> Result:
-        """Result of a function of ``gpt2_helix.measure`` on this subject; the same every time.
-
-        Raises
-        ------
-        MissingTensorError
-            If the subject does not hold what the measurement needs.
-        """
-
-
-class LiveSubject:
-    """A model whose tensors are at hand, all or some of them.
+class Model:
+    """A model under test; ``claim.Subject`` says what a claim sees of it.
 
     Parameters
     ----------
     name
         As the user gave it.
     config
-        Its sizes.
+        Its sizes. GPT-2 small, known by the digest of its positions, gets the heads that the post
+        names; another model has named heads only if its configuration declares them.
     tensors
-        Tensors by their Hugging Face names; the architecture's prefix may stand before them.
+        Tensors by their Hugging Face names, with or without the architecture's prefix.
     digests
         sha256 of the files they come from.
     material
@@ -76,14 +55,18 @@ class LiveSubject:
     file
         Path of another file of the model by its name, such as ``vocab.json``, if it has one.
     commit
-        Of the repository on the hub that they come from.
+        Commit of the hub repository that they come from.
 
     Raises
     ------
     SubjectError
-        If the position matrix has not the shape that the configuration gives, or holds a number
-        that is not finite.
+        If the position matrix does not have the shape that the configuration gives, or holds a
+        number that is not finite.
     """
+
+    evidence: Evidence = "live"
+    recorded_on: str | None = None
+    source: str | None = None
 
     def __init__(
         self,
@@ -101,29 +84,61 @@ class LiveSubject:
         self.material = material or texts.Material()
         self.file = file
         self.digests = dict(digests)
-        self.recorded_on: str | None = None
         self.commit = commit
+        self.doctor = doctoring.doctor
         self.read: dict[str, str] = {}
-        """sha256 of every tensor that was asked for."""
+        """sha256 of every tensor that was read."""
         self._blocks: dict[int, AttentionBlock] = {}
         self._measured: dict[Callable[..., Any], Any] = {}
         name_of_W_pos = config.architecture.W_pos
         if not self.missing([name_of_W_pos]):
             _ = self.W_pos
             self.digests |= self.read
+            if self.read[name_of_W_pos] == HUB_MODELS["gpt2"].W_pos_sha256:
+                self.config = replace(
+                    config,
+                    previous_token_heads=config.previous_token_heads or MAIN_HEADS_OF_GPT2_SMALL,
+                    heads_looking_back=config.heads_looking_back or LOCAL_HEADS_OF_GPT2_SMALL,
+                )
+
+    def broken(
+        self, changed: Mapping[str, Array] | None = None, config: Config | None = None
+    ) -> "Model":
+        """Copy the model with some tensors, or its configuration, replaced; the rest is shared."""
+        tensors = ChainMap({**(changed or {})}, self.tensors)  # type: ignore[arg-type]
+        copy = Model(
+            self.name,
+            config or self.config,
+            tensors,
+            digests={},
+            material=self.material,
+            file=self.file,
+            commit=self.commit,
+        )
+        for made in ("tokenizer", "windows"):  # Those of models by formula are set from outside.
+            if made in self.__dict__:
+                setattr(copy, made, getattr(self, made))
+        return copy
 
     @cached_property
     def W_pos(self) -> Positions:  # noqa: N802
         """Positional embedding matrix, shape (n_positions, d_model)."""
-        shape = (self.config.n_positions, self.config.n_embd)
-        return self.tensor(self.config.architecture.W_pos, shape)
+        architecture = self.config.architecture
+        shape = (self.config.n_positions + architecture.padding, self.config.n_embd)
+        return self.tensor(architecture.W_pos, shape)[architecture.padding :]
+
+    def with_positions(self, rows: Positions) -> "Model":
+        """Copy the model with another position matrix; see ``broken``."""
+        architecture = self.config.architecture
+        padding = np.zeros((architecture.padding, rows.shape[1]), rows.dtype)
+        return self.broken({architecture.W_pos: np.concatenate([padding, rows])})
 
     def attention(self, layer: int) -> AttentionBlock:
         """``ln_1`` and ``c_attn`` of a block.
 
         Raises
         ------
-        MissingTensorError
+        MissingInputError
             If the block, or a tensor of it, is not there.
         """
         if layer in self._blocks:
@@ -136,7 +151,7 @@ class LiveSubject:
             f"h.{layer}.attn.c_attn.bias": (3 * d,),
         }
         if missing := self.missing(list(shapes)):
-            raise MissingTensorError(missing, self.name)
+            raise MissingInputError(missing, self.name)
         ln_weight, ln_bias, weight, bias = (self.tensor(n, shape) for n, shape in shapes.items())
         block = AttentionBlock(
             ln_weight,
@@ -156,16 +171,16 @@ class LiveSubject:
 
         Raises
         ------
-        MissingTensorError
+        MissingInputError
             If a tensor is not there; names all that are not.
         """
         if self.config.model_type != "gpt2":
-            raise MissingTensorError([f"a GPT-2 (it is a {self.config.model_type})"], self.name)
+            raise MissingInputError([f"a GPT-2 (it is a {self.config.model_type})"], self.name)
         shapes = gpt2.shapes(self.config)
         if missing := self.missing(list(shapes)):
-            raise MissingTensorError(missing, self.name)
-        # Here, not above: claims that run no model are judged without waiting for torch.
-        from gpt2_helix.runner import Runner
+            raise MissingInputError(missing, self.name)
+        # Here, not above: claims that run no model need not wait for torch.
+        from gpt2_helix.models.runner import Runner
 
         return Runner(self.config, {n: self.tensor(n, shape) for n, shape in shapes.items()})
 
@@ -194,39 +209,46 @@ class LiveSubject:
             return texts.generated_prompt(self.tokenizer, self.config.n_positions)
         return texts.prompt_from_file(self.tokenizer, self.config.n_positions, self.material.prompt)
 
-    @cached_property
-    def on_text(self) -> "OnText":
-        """What ``measure.output.on_text`` finds: text is run once for all that ask."""
-        from gpt2_helix.measure import output
-
-        return self.measure(output.on_text)
-
     @property
     def main_heads(self) -> tuple[Head, ...]:
-        """The heads said to be the main previous-token heads; see ``_heads_said``."""
-        return self._heads_said("previous_token_heads")
+        """The main previous-token heads; see ``_declared_heads``."""
+        return self._declared_heads("previous_token_heads")
 
     @property
     def heads_looking_back(self) -> tuple[Head, ...]:
-        """The heads of layer 0 said to look just behind; see ``_heads_said``."""
-        return self._heads_said("heads_looking_back")
+        """The heads of layer 0 that look just behind; see ``_declared_heads``."""
+        return self._declared_heads("heads_looking_back")
 
-    def _heads_said(self, what: str) -> tuple[Head, ...]:
-        """Heads that the configuration names, or ``MissingTensorError`` where it names none."""
+    def _declared_heads(self, what: str) -> tuple[Head, ...]:
+        """Heads that the configuration names.
+
+        Raises
+        ------
+        MissingInputError
+            If it names none.
+        """
         heads: tuple[Head, ...] = getattr(self.config, what)
         if not heads:
-            raise MissingTensorError([f"{what} in config.json"], self.name)
+            raise MissingInputError([f"{what} in config.json"], self.name)
         return heads
 
     def missing(self, names: list[str]) -> list[str]:
-        """Which of these tensors the subject does not hold."""
+        """Which of these tensors the model does not hold."""
         return [name for name in names if self._stored_name(name) is None]
 
     def tensor(self, name: str, shape: tuple[int, ...]) -> Array:
-        """Read a tensor of this shape, all of it finite, or say what is wrong with it."""
+        """Read a tensor.
+
+        Raises
+        ------
+        MissingInputError
+            If the model does not hold it.
+        SubjectError
+            If it has another shape, or a number that is not finite.
+        """
         stored = self._stored_name(name)
         if stored is None:
-            raise MissingTensorError([name], self.name)
+            raise MissingInputError([name], self.name)
         tensor = self.tensors[stored]
         if tensor.shape != shape:
             raise SubjectError(
@@ -242,13 +264,12 @@ class LiveSubject:
         return tensor
 
     def measure(self, measurement: Callable[..., Result]) -> Result:
-        """Call a measurement with what its parameters name; see ``Subject.measure``."""
+        """Call a measurement with the attributes that its parameters name, once."""
         if measurement not in self._measured:
             needed = inspect.signature(measurement).parameters
             arguments = [getattr(self, name) for name in needed]
-            # One thread for what runs no model: sums then come out the same on every machine, and
-            # matrices this small gain nothing from more (on busy cores, threads that wait cost
-            # much).
+            # One thread for what runs no model: sums are then the same on every machine, and
+            # matrices this small gain nothing from more threads.
             with nullcontext() if "runner" in needed else threadpool_limits(1):
                 self._measured[measurement] = measurement(*arguments)
         result: Result = self._measured[measurement]
@@ -257,34 +278,3 @@ class LiveSubject:
     def _stored_name(self, name: str) -> str | None:
         prefixed = self.config.architecture.prefix + name
         return next((n for n in (name, prefixed) if n in self.tensors), None)
-
-
-class RecordedSubject:
-    """A model that was measured before: its results are read back from ``data/``.
-
-    Parameters
-    ----------
-    name
-        As the user gave it.
-    folder
-        Where ``records.write`` put them.
-    control
-        Name of the broken copy to read the results of; None for the subject itself.
-    """
-
-    def __init__(self, name: str, folder: Path, control: str | None = None) -> None:
-        self.name = name
-        self.folder = folder
-        self._control = control
-        self.digests = records.weights(folder)
-        self.recorded_on: str | None = records.date(folder)
-        self.commit: str | None = None
-
-    def control(self, name: str) -> "RecordedSubject":
-        """The results recorded of a broken copy."""
-        return RecordedSubject(f"control:{name}", self.folder, name)
-
-    def measure(self, measurement: Callable[..., Result]) -> Result:
-        """Read a result back; see ``Subject.measure``."""
-        kind: type[Result] = measurement.__annotations__["return"]
-        return records.read(self.folder, measurement, kind, self._control)

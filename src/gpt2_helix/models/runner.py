@@ -22,8 +22,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from gpt2_helix.subjects.config import Config, Head
-from gpt2_helix.subjects.errors import SubjectError
+from gpt2_helix.errors import SubjectError
+from gpt2_helix.models.config import Config, Head
 
 with warnings.catch_warnings():
     # The import sets a filter and a log level for the whole process: neither is ours to change.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gpt2_helix.subjects.errors import SubjectError
+from gpt2_helix.errors import SubjectError
 
 
 class Head(NamedTuple):
@@ -20,12 +20,10 @@ class Head(NamedTuple):
         return f"L{self.layer}H{self.head}"
 
 
-HEADS_OF_GPT2_SMALL = {
-    "previous_token_heads": (Head(2, 2), Head(3, 3), Head(4, 11)),
-    "heads_looking_back": (Head(0, 3), Head(0, 4), Head(0, 7)),
-}
-"""The main previous-token heads that the post names, and the heads of layer 0 that the kernel
-claims are about, by the field of config.json in which another model names its own."""
+MAIN_HEADS_OF_GPT2_SMALL = (Head(2, 2), Head(3, 3), Head(4, 11))
+"""Its main previous-token heads, which the post names."""
+LOCAL_HEADS_OF_GPT2_SMALL = (Head(0, 3), Head(0, 4), Head(0, 7))
+"""The heads of its layer 0 that the kernel claims are about."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +118,8 @@ class Config:
     activation
         Name of the MLP's activation function.
     previous_token_heads, heads_looking_back
-        Heads said to be the main previous-token heads, and heads of layer 0 said to look just
-        behind by positions alone: by fields of these names in config.json, or GPT-2 small's where
-        there are its 12 layers of 12 heads; else none.
+        The main previous-token heads, and the heads of layer 0 that look just behind by positions
+        alone: from fields of these names in config.json; empty if it has none.
     scores_over_layer
         Whether attention scores of the n-th block are divided by n, as Stanford's GPT-2 does.
     """
@@ -197,15 +194,15 @@ def config_from(declared: Mapping[str, Any], path: str) -> Config:
         n_inner=_positive({"n_inner": width}, "n_inner", int, path),
         activation=str(declared.get("activation_function", "gelu_new")),
         scores_over_layer=declared.get("scale_attn_by_inverse_layer_idx") is True,
-        **{key: _heads(declared, key, n_layer, n_head, path) for key in HEADS_OF_GPT2_SMALL},
+        previous_token_heads=_heads(declared, "previous_token_heads", n_layer, n_head, path),
+        heads_looking_back=_heads(declared, "heads_looking_back", n_layer, n_head, path),
     )
 
 
 def _heads(
     declared: Mapping[str, Any], key: str, n_layer: int, n_head: int, path: str
 ) -> tuple[Head, ...]:
-    known = HEADS_OF_GPT2_SMALL[key] if (n_layer, n_head) == (12, 12) else ()
-    found = declared.get(key, known)
+    found = declared.get(key, ())
     try:
         heads = tuple(Head(*map(int, head)) for head in found)
     except (TypeError, ValueError):

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 
-from gpt2_helix.subjects.errors import SubjectError
-from gpt2_helix.subjects.header import LENGTH_BYTES, HeaderError, header_length, parse_header
+from gpt2_helix.errors import SubjectError
+from gpt2_helix.weights.header import LENGTH_BYTES, HeaderError, header_length, parse_header
 
 Array = Float[np.ndarray, "..."]
 KINDS = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
@@ -63,26 +63,6 @@ class SafetensorsFile(Mapping[str, Array]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._names
-
-
-class Skipping(Mapping[str, Array]):
-    """Tensors of which one, under any of its names, begins with rows that are not to be read."""
-
-    def __init__(self, tensors: Mapping[str, Array], names: tuple[str, ...], rows: int) -> None:
-        self._tensors, self._names, self._rows = tensors, names, rows
-
-    def __getitem__(self, name: str) -> Array:
-        tensor = self._tensors[name]
-        return tensor[self._rows :] if name in self._names else tensor
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._tensors
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
-
-    def __len__(self) -> int:
-        return len(self._tensors)
 
 
 def only_a_pickle() -> str:

@@ -1,0 +1,30 @@
+"""Every error that a user can see, each with one line: what was expected, and what was found."""
+
+
+class SubjectError(Exception):
+    """Bad input: the model, its text or its settings cannot be used."""
+
+
+class HubUnreachableError(SubjectError):
+    """The Hugging Face hub does not answer, and its cache does not hold what is needed."""
+
+
+class DegenerateModelError(Exception):
+    """The model is sound but has nothing of the kind that is measured, such as a curve.
+
+    A claim about it is refuted, with this error's line as the reason.
+    """
+
+
+class MissingInputError(Exception):
+    """The subject is sound but lacks what a measurement needs.
+
+    Attributes
+    ----------
+    missing
+        Names of what is not there: tensors, files, heads or recorded measurements.
+    """
+
+    def __init__(self, missing: list[str], where: str) -> None:
+        self.missing = missing
+        super().__init__(f"{where} does not hold {', '.join(missing)}")

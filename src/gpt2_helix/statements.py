@@ -1,0 +1,70 @@
+"""The statements of Yedidia's post that the claims test, in this project's words.
+
+Each claim carries one of these names. A reader asks whether a statement is so; the claims say how
+that is measured.
+"""
+
+from typing import NamedTuple
+
+
+class Statement(NamedTuple):
+    """One statement of the post.
+
+    Attributes
+    ----------
+    says
+        What the post states, in our words.
+    headline
+        The claim, and the number it measures, that say most about the statement.
+    """
+
+    says: str
+    headline: tuple[str, str]
+
+
+STATEMENTS = {
+    "heads": Statement(
+        "GPT-2 small has 12 attention heads in each of 12 layers.",
+        ("architecture.144-heads", "heads"),
+    ),
+    "learned": Statement(
+        "Its position vectors are learned, 1024 of them.",
+        ("positions.learned-1024", "positions"),
+    ),
+    "helix": Statement(
+        "They form a helix in their three leading principal components.",
+        ("helix.circle", "turns"),
+    ),
+    "averaging": Statement(
+        "Averaged in groups, positions of a group share one vector, and it stays on the helix.",
+        ("averaging.stays-on-the-helix", "distance_at_10"),
+    ),
+    "unchanged": Statement(
+        "Averaged in groups of 5, 10 or 20, the output hardly changes.",
+        ("output.unchanged-to-20", "loss_change_20"),
+    ),
+    "breaks": Statement(
+        "Between groups of 50 and 100 it breaks.",
+        ("output.breaks-by-100", "loss_change_100"),
+    ),
+    "repeats": Statement(
+        "Asked to repeat two words, it is 99 % sure of the first, averaged or not.",
+        ("repetition.survives-averaging", "probability"),
+    ),
+    "previous-token": Statement(
+        "The main previous-token heads keep working when positions are averaged.",
+        ("heads.survive-averaging", "kept"),
+    ),
+    "not-by-position": Statement(
+        "So they do not look up the previous position in the position vectors.",
+        ("kernels.main-heads-ignore-raw-positions", "most"),
+    ),
+    "backwards": Statement(
+        "What makes up for it is that attention looks backwards.",
+        ("kernels.averaging", "look_back_at_10"),
+    ),
+    "extended": Statement(
+        "Early layers build extended positional embeddings, and later heads use those.",
+        ("extended.enough", "from_extended"),
+    ),
+}

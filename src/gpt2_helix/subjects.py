@@ -1,0 +1,143 @@
+"""From what the user typed to a model under test: the one door that models come in by."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from gpt2_helix import controls
+from gpt2_helix.claim import Subject
+from gpt2_helix.errors import HubUnreachableError, SubjectError
+from gpt2_helix.models.built import BUILT, open_built
+from gpt2_helix.models.config import read_config
+from gpt2_helix.models.folder import MINILM, open_folder, open_minilm
+from gpt2_helix.models.model import Model
+from gpt2_helix.models.table import HUB_MODELS, SHIPPED
+from gpt2_helix.records import RecordedSubject
+from gpt2_helix.texts import Material
+from gpt2_helix.weights import hub
+from gpt2_helix.weights.versions import sha256_of_version
+
+DEFAULT = "gpt2"
+CONTROL = "control:"
+BUILT_PREFIX = "built:"
+RECORDED = "recorded:"
+
+
+def open_subject(spec: str | None, data: Path, material: Material | None = None) -> Subject:
+    """Open the model that is to be judged.
+
+    Parameters
+    ----------
+    spec
+        ``gpt2`` or another name of ``table.HUB_MODELS``; ``mini`` or another model that ships in
+        ``data/``; ``minilm``; ``built:NAME``, a model made here; a folder in Hugging Face layout,
+        complete or not; ``control:NAME`` or ``control:NAME:SPEC``, a broken copy of GPT-2 small
+        or of another subject; ``recorded:NAME``, the recorded measurements of a subject. None is
+        GPT-2 small from the hub or its cache, or its recorded measurements if neither has it.
+    data
+        Where records are, by subject.
+    material
+        Text to run through it; by default the texts of ``data``.
+
+    Raises
+    ------
+    SubjectError
+        If there is no such subject, or it is not sound; one line.
+    """
+    given = material or Material()
+    with_text = replace(given, corpus=given.corpus or (data / "texts",))
+    if spec is None:
+        try:
+            return open_hub(DEFAULT, with_text, complete=True)
+        except HubUnreachableError:
+            return RecordedSubject(DEFAULT, data / DEFAULT)
+    if spec.startswith(CONTROL):
+        name, _, base = spec.removeprefix(CONTROL).partition(":")
+        return controls.broken_copy(open_subject(base or None, data, material), name, spec)
+    if spec.startswith(RECORDED):
+        name = spec.removeprefix(RECORDED)
+        return RecordedSubject(name, data / name)
+    if spec in HUB_MODELS:
+        return open_hub(spec, with_text)
+    if spec in SHIPPED:
+        return open_folder(data / spec / "model", spec, with_text)
+    if spec == MINILM:
+        return open_minilm()
+    if Path(spec).is_dir():
+        return open_folder(Path(spec), spec, with_text)
+    if spec.startswith(BUILT_PREFIX):
+        if (name := spec.removeprefix(BUILT_PREFIX)) in BUILT:
+            return open_built(name, given)
+        raise SubjectError(
+            f"--subject: expected built: and one of {', '.join(BUILT)}, found {spec!r}"
+        )
+    known = ", ".join(
+        [*HUB_MODELS, *SHIPPED, MINILM, "built:NAME", "control:NAME", "recorded:NAME"]
+    )
+    raise SubjectError(f"--subject: expected {known} or a folder, found {spec!r}")
+
+
+def open_hub(name: str, material: Material, *, complete: bool = False) -> Model:
+    """Open a model of the hub.
+
+    Parameters
+    ----------
+    name
+        Key of ``table.HUB_MODELS``.
+    material
+        Text to run through it.
+    complete
+        Raise unless every tensor is available.
+
+    Raises
+    ------
+    HubUnreachableError
+        If something is not cached and the hub does not answer.
+    SubjectError
+        If what the hub has is not sound.
+    """
+    model = HUB_MODELS[name]
+    config_path = hub.fetch(model, "config.json")
+    config = read_config(config_path)
+    commit = hub.commit_of(model)
+    tensors = hub.HubTensors(model, config, commit)
+    if complete and not tensors.are_available():
+        raise HubUnreachableError(f"{model.repo}: expected every tensor, found some at most")
+
+    def file(wanted: str) -> Path | None:
+        # Of a pinned model, only pinned files are read.
+        return hub.fetch(model, wanted) if wanted in (model.sha256 or [wanted]) else None
+
+    return Model(
+        name,
+        config,
+        tensors,
+        {"config.json": sha256_of_version(config_path)},
+        commit=commit,
+        material=material,
+        file=file,
+    )
+
+
+def weaker_evidence(subject: Subject, data: Path) -> list[Subject]:
+    """Earlier measurements of GPT-2 small, for claims that its weights at hand cannot decide.
+
+    Returns
+    -------
+    Nothing for any other model.
+    """
+    if subject.evidence == "live" and is_gpt2_small(subject.digests) and (data / DEFAULT).is_dir():
+        recorded = RecordedSubject(f"{RECORDED}{DEFAULT}", data / DEFAULT)
+        return [recorded] if is_gpt2_small(recorded.digests) else []
+    return []
+
+
+def is_gpt2_small(digests: Mapping[str, str]) -> bool:
+    """Whether these are the digests of GPT-2 small, known by that of its positions."""
+    return HUB_MODELS[DEFAULT].W_pos_sha256 in digests.values()
+
+
+def is_replication(subject: Subject) -> bool:
+    """Whether another model than GPT-2 small is measured; broken and built models do not count."""
+    made = subject.name.startswith((CONTROL, BUILT_PREFIX))
+    return not is_gpt2_small(subject.digests) and not made
