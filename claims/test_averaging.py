@@ -11,7 +11,7 @@ from gpt2_helix.measure import averaging
 @pytest.mark.claim(
     "averaging.identical-within-group",
     statement="averaging",
-    post="The experiment with averaged embeddings",
+    post="Introduction: A mystery about previous-token heads",
     needs="P",
     tolerance={
         "rows_beyond_count": "== 0",
@@ -38,7 +38,7 @@ def test_identical_within_group(subject: Subject, measured: Measured) -> None:
 @pytest.mark.claim(
     "averaging.stays-on-the-helix",
     statement="averaging",
-    post="The experiment with averaged embeddings, the figure of groups of ten",
+    post="Introduction: A mystery about previous-token heads",
     needs="P",
     tolerance={"distance_at_10": "<= 0.05", "least_growth": "> 1"},
     why="Ten steps of a helix of three turns span an arc of 0.18, whose mean lies 0.0014 of the "

@@ -13,7 +13,7 @@ from gpt2_helix.measure import output
 @pytest.mark.claim(
     "heads.main-previous-token",
     statement="previous-token",
-    post="The figures of attention patterns, intact and averaged",
+    post="Introduction: A mystery about previous-token heads",
     needs="F",
     tolerance={"previous_token": ">= 0.5", "lead": "> 0"},
     why="Pre-registered: a previous-token head gives the previous token half of its attention or "
@@ -30,7 +30,7 @@ def test_main_previous_token(subject: Subject, measured: Measured) -> None:
 @pytest.mark.claim(
     "heads.survive-averaging",
     statement="previous-token",
-    post="The experiment with averaged embeddings",
+    post="Introduction: A mystery about previous-token heads",
     needs="F",
     tolerance={"intact": ">= 0.5", "kept": ">= 0.8"},
     why="Pre-registered: four fifths of what it was is a head that still does its work; and it "

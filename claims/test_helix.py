@@ -14,7 +14,7 @@ from gpt2_helix.measure import helix
 @pytest.mark.claim(
     "helix.three-components",
     statement="helix",
-    post="Introduction: A mystery about previous-token heads, the figure of the helix",
+    post="Introduction: A mystery about previous-token heads",
     needs="P",
     tolerance={"explained": ">= 0.85"},
     why="What lies outside three components cannot be seen in the figure. Three components of a "
@@ -31,7 +31,7 @@ def test_three_components(subject: Subject, measured: Measured) -> None:
 @pytest.mark.claim(
     "helix.circle",
     statement="helix",
-    post="Introduction: A mystery about previous-token heads, the figure of the helix",
+    post="Introduction: A mystery about previous-token heads",
     needs="P",
     tolerance={
         "turns": ">= 2",
@@ -60,7 +60,7 @@ def test_circle(subject: Subject, measured: Measured) -> None:
 @pytest.mark.claim(
     "helix.axis",
     statement="helix",
-    post="Introduction: A mystery about previous-token heads, the figure of the helix",
+    post="Introduction: A mystery about previous-token heads",
     needs="P",
     tolerance={"climb": ">= 0.95"},
     why="A rank correlation of 0.95 leaves room for a flat end, not for a turn back: a full sine "
@@ -76,7 +76,7 @@ def test_axis(subject: Subject, measured: Measured) -> None:
 @pytest.mark.claim(
     "helix.not-phantom",
     statement="helix",
-    post="Introduction: A mystery about previous-token heads, the figure of the helix",
+    post="Introduction: A mystery about previous-token heads",
     needs="P",
     tolerance={"p_value": "<= 0.01"},
     why="PCA makes curves that look like oscillations out of anything smooth (Shinn, PNAS 2023): "
@@ -106,7 +106,7 @@ def test_not_phantom(subject: Subject, measured: Measured) -> None:
 @pytest.mark.claim(
     "helix.neighbours",
     statement="helix",
-    post="Introduction: A mystery about previous-token heads, the figure of the helix",
+    post="Introduction: A mystery about previous-token heads",
     needs="P",
     tolerance={"adjacent_neighbour": ">= 0.99"},
     why="If the three components say where a token is, the nearest point is the next position; "

@@ -92,7 +92,7 @@ def test_averaging(subject: Subject, measured: Measured) -> None:
 @pytest.mark.claim(
     "kernels.main-heads-ignore-raw-positions",
     statement="not-by-position",
-    post="The argument about previous-token heads and raw positions",
+    post="Introduction: A mystery about previous-token heads",
     needs="A",
     tolerance={"most": "< 0.1"},
     why="A head that finds the previous token by its position puts most of its attention there; "

@@ -15,7 +15,7 @@ SMALL = (5, 10, 20)
 @pytest.mark.claim(
     "output.unchanged-to-20",
     statement="unchanged",
-    post="The experiment with averaged embeddings",
+    post="Introduction: A mystery about previous-token heads",
     needs="F",
     tolerance={
         "loss_change_5": "<= 0.05",
@@ -45,7 +45,7 @@ def test_unchanged_to_20(subject: Subject, measured: Measured) -> None:
 @pytest.mark.claim(
     "output.breaks-by-100",
     statement="breaks",
-    post="The experiment with averaged embeddings",
+    post="Introduction: A mystery about previous-token heads",
     needs="F",
     tolerance={
         "loss_change_100": "> 0.2",

@@ -14,7 +14,7 @@ from gpt2_helix.measure import repetition
 @pytest.mark.claim(
     "repetition.first-word",
     statement="repeats",
-    post="The experiment with the pair of words",
+    post="Introduction: A mystery about previous-token heads",
     needs="F",
     tolerance={"probability": "> 0.99"},
     why="The post's own number.",
@@ -33,7 +33,7 @@ SMALL = ("average-5", "average-10", "average-20")
 @pytest.mark.claim(
     "repetition.survives-averaging",
     statement="repeats",
-    post="The experiment with the pair of words",
+    post="Introduction: A mystery about previous-token heads",
     needs="F",
     tolerance={"probability": "> 0.99"},
     why="The post's own number. A model that finds the word before by its position could not tell "
@@ -57,7 +57,7 @@ def test_survives_averaging(subject: Subject, measured: Measured) -> None:
 @pytest.mark.claim(
     "repetition.same-group",
     statement="repeats",
-    post="The experiment with the pair of words",
+    post="Introduction: A mystery about previous-token heads",
     needs="F",
     tolerance={
         "rows_equal": "== 1",

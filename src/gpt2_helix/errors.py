@@ -27,4 +27,5 @@ class MissingInputError(Exception):
 
     def __init__(self, missing: list[str], where: str) -> None:
         self.missing = missing
-        super().__init__(f"{where} does not hold {', '.join(missing)}")
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        super().__init__(f"{where} does not hold {', '.join(missing[:3])}{more}")

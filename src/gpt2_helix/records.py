@@ -119,10 +119,9 @@ def keep(folder: Path, name: str) -> str | None:
         If it was measured with other parameters than those of ``params.yaml``.
     """
     path = folder / f"{name}.json"
-    if not path.exists():
-        write(folder, name, {}, {}, {})
-    content = load(path)
+    content = load(path) if path.exists() else {"measured": {}}
     if not content["measured"]:
+        write(folder, name, {}, {}, {})
         return None
     chosen = PARAMETERS.by_family.get(name, {})
     if content.get("parameters") != chosen:

@@ -1,6 +1,6 @@
 """What is run through a model: windows of natural text, and the prompt that asks to repeat.
 
-Both are made for a tokenizer, so that one maker serves GPT-2 and every model built for testing.
+Both are made with the model's own tokenizer, so GPT-2 and the models built here share this code.
 """
 
 import re
@@ -24,8 +24,8 @@ Tokens = Int[np.ndarray, " position"]
 Pair = tuple[str, str]
 
 WORDS = tuple(files("gpt2_helix").joinpath("words.txt").read_text(encoding="utf-8").split())
-"""What repetition prompts are made of: with a space before it, each is one token of GPT-2, and
-none begins another."""
+"""Words of the repetition prompts: each, with a space before it, is one token of GPT-2, and none is
+the beginning of another."""
 
 BEGIN = "<|endoftext|>"
 WINDOW = 512
@@ -39,9 +39,9 @@ SEED = 20230810
 LEAST_PREFIX = 3
 DATASET = "hub:"
 DOCUMENTS = 400
-"""Of a dataset, the first so many are read: short ones give no window."""
+"""Documents of a dataset that are read, from its beginning; short ones give no window."""
 UNEVEN = 4
-"""Words by which the strings of a prompt may differ in length."""
+"""Largest difference in words between two strings of a prompt."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class Material:
     Attributes
     ----------
     corpus
-        Text files; windows are taken from each in turn.
+        Text files, folders or datasets; windows are taken from each in turn. Empty: the default.
     n_windows
         Windows of text, two or more.
     prompt
-        A prompt of the user's own with ``apple orange`` in it, to be used for the generated one.
+        A prompt of the user's own that contains ``apple orange``, instead of the generated one.
     """
 
     corpus: tuple[Path, ...] = ()
@@ -75,7 +75,7 @@ class RepetitionPrompt:
         Pair to the tokens from its first word to the end of the prompt, all of one length.
     variants
         Word to the tokens that count as it: those whose text, stripped and case-folded, is the
-        word, its plural, or a prefix of it of three letters at least.
+        word, its plural, or a prefix of it of at least three letters.
     """
 
     prefix: Tokens
@@ -96,7 +96,7 @@ def tokenizer(file: Callable[[str], Path | None], name: str) -> Tokenizer:
     MissingInputError
         If it has neither.
     SubjectError
-        If the files are no tokenizer.
+        If the files do not hold a tokenizer.
     """
     vocabulary, merges = file("vocab.json"), file("merges.txt")
     whole = None if vocabulary and merges else file("tokenizer.json")
@@ -105,7 +105,7 @@ def tokenizer(file: Callable[[str], Path | None], name: str) -> Tokenizer:
             return Tokenizer.from_file(str(whole))
         if vocabulary and merges:
             return byte_level(BPE.from_file(str(vocabulary), str(merges)))
-    except Exception as error:  # The library raises nothing more particular.
+    except Exception as error:  # The library raises nothing more specific.
         raise SubjectError(
             f"{whole or vocabulary}: expected a tokenizer, found something else ({error})"
         ) from None
@@ -113,7 +113,7 @@ def tokenizer(file: Callable[[str], Path | None], name: str) -> Tokenizer:
 
 
 def byte_level(model: BPE) -> Tokenizer:
-    """Split text into words and bytes as GPT-2 does, and merge them as the model says."""
+    """Make a tokenizer that splits text as GPT-2 does and merges bytes as the model says."""
     made = Tokenizer(model)
     made.pre_tokenizer = ByteLevel(add_prefix_space=False)
     made.decoder = ByteLevelDecoder()
@@ -123,7 +123,7 @@ def byte_level(model: BPE) -> Tokenizer:
 def windows(
     tokenizer: Tokenizer, texts: Sequence[str], n_windows: int, length: int
 ) -> Int[np.ndarray, "window position"]:
-    """Cut texts into windows that each begin with ``<|endoftext|>``, from each text in turn.
+    """Cut texts into windows that begin with ``<|endoftext|>``, taking from each text in turn.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def dataset_texts(spec: str) -> list[str]:
     Raises
     ------
     SubjectError
-        If the specification, or what it leads to, is not of this kind, or cannot be had.
+        If the specification is wrong, or the file cannot be read or downloaded.
     """
     asked = re.fullmatch(r"hub:([\w.-]+/[\w.-]+)@([0-9a-f]{40}):([\w./-]+\.parquet)", spec)
     if asked is None:
@@ -190,7 +190,7 @@ def dataset_texts(spec: str) -> list[str]:
             "corpus: expected hub:OWNER/NAME@COMMIT:FILE.parquet with a commit of 40 hexadecimal "
             f"digits, found {spec}"
         )
-    # Here, not above: few claims need a dataset, and these packages are slow to import.
+    # Here, not above: few runs need a dataset, and these packages are slow to import.
     import pyarrow
     import pyarrow.parquet
     from huggingface_hub import hf_hub_download
@@ -206,7 +206,7 @@ def dataset_texts(spec: str) -> list[str]:
 
 
 def other_pairs() -> list[Pair]:
-    """Pairs of other words, always the same, each in both orders."""
+    """Other pairs of words, the same in every run, each in both orders."""
     words = [w for w in WORDS if w not in PAIR]
     drawn = np.random.default_rng(SEED).permutation(words)[: 2 * OTHER_PAIRS].tolist()
     pairs = list(zip(drawn[::2], drawn[1::2], strict=True))
@@ -214,9 +214,9 @@ def other_pairs() -> list[Pair]:
 
 
 def generated_prompt(tokenizer: Tokenizer, n_positions: int, seed: int = SEED) -> RepetitionPrompt:
-    """Twenty exchanges that repeat random strings of words, then the pair's own.
+    """Twenty exchanges that repeat random strings of words, then one with the pair.
 
-    The strings' lengths are such that the pair's first word is at position 499.
+    The lengths of the strings put the pair's first word at position 499.
 
     Raises
     ------
@@ -231,7 +231,7 @@ def generated_prompt(tokenizer: Tokenizer, n_positions: int, seed: int = SEED) -
     for _ in range(spare // 2):
         lengths[rng.choice(np.flatnonzero(lengths < lengths.min() + UNEVEN))] += 1
     strings = [rng.choice(WORDS, size=n, replace=False).tolist() for n in lengths]
-    # An exchange holds each word twice: an odd token is made up by a line end at the beginning.
+    # An exchange holds each word twice, so an odd number of tokens needs a line end in front.
     before = "\n" * (spare % 2) + "".join(map(exchange, strings))
     prompt = _prompt(tokenizer, lambda pair: before + _question(pair), n_positions)
     if len(prompt.prefix) != FIRST_WORD_AT:
@@ -243,12 +243,12 @@ def generated_prompt(tokenizer: Tokenizer, n_positions: int, seed: int = SEED) -
 
 
 def prompt_from_file(tokenizer: Tokenizer, n_positions: int, path: Path) -> RepetitionPrompt:
-    """Take a prompt of the user's own, in which other pairs can stand for ``apple orange``.
+    """Read a prompt of the user's own; other pairs take the place of ``apple orange``.
 
     Raises
     ------
     SubjectError
-        If the file does not hold the pair, the prompt is longer than the context, or a word is
+        If the pair is not in the file, the prompt is longer than the context, or a word is
         not one token.
     """
     (text,) = read_texts([path])
@@ -256,7 +256,7 @@ def prompt_from_file(tokenizer: Tokenizer, n_positions: int, path: Path) -> Repe
     here = " ".join(PAIR)
     before, found, after = text.rpartition(here)
     if not found:
-        raise SubjectError(f"{path}: expected {here!r} in the prompt, found it nowhere")
+        raise SubjectError(f"{path}: expected {here!r} in the prompt, found no such words")
     return _prompt(tokenizer, lambda pair: before + " ".join(pair) + after, n_positions)
 
 
@@ -265,7 +265,7 @@ def _words(words: Sequence[str]) -> str:
 
 
 def exchange(words: Sequence[str]) -> str:
-    """A string of words, asked for and repeated."""
+    """One exchange: a string of words, requested and repeated."""
     return f'{_question(words)}{_words(words)}"\n'
 
 
@@ -310,12 +310,12 @@ def _variants(tokenizer: Tokenizer, words: set[str]) -> dict[str, list[int]]:
 
 
 def encode(tokenizer: Tokenizer, text: str) -> Tokens:
-    """Text as tokens, nothing put before or after it."""
+    """Text as tokens, without special tokens before or after it."""
     return np.array(tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.int64)
 
 
 def begin_token(tokenizer: Tokenizer) -> int:
-    """Number of ``<|endoftext|>``.
+    """Token id of ``<|endoftext|>``.
 
     Raises
     ------
