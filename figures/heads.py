@@ -14,7 +14,7 @@ def draw(subject: str) -> tuple[Figure, str]:
     maps = record["on_text"]["previous_token"]
     main = record["previous_token"]["intact"]
     figure, all_axes = plt.subplots(1, 2, figsize=(7.4, 3.6), layout="constrained")
-    titles = {"intact": "intact", "10": "groups of 10"}
+    titles = {"intact": "intact", "average-10": "groups of 10"}
     for axes, (name, title) in zip(all_axes, titles.items(), strict=True):
         seen = np.array(maps[name])
         drawn = axes.imshow(seen, vmin=0, vmax=1, cmap="viridis", origin="upper")

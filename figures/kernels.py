@@ -16,15 +16,14 @@ def draw(subject: str) -> tuple[Figure, str]:
     )
     for column, head in enumerate(heads):
         for row, kernel in enumerate((record["kernel"], record["kernel_without_mask"])):
-            for (size, seen), colour, marker in zip(
+            for (name, seen), colour, marker in zip(
                 kernel[head].items(), style.ramp(len(kernel[head])), style.MARKERS, strict=True
             ):
                 behind = (
                     -np.arange(len(seen)) if row == 0 else np.arange(len(seen)) - len(seen) // 2
                 )
-                axes[row, column].plot(
-                    behind, seen, f"-{marker}", color=colour, lw=1, ms=3, label=size
-                )
+                look = {"color": colour, "lw": 1, "ms": 3, "label": style.label(name)}
+                axes[row, column].plot(behind, seen, f"-{marker}", **look)
         axes[0, column].set_title(head, fontsize=9)
         axes[0, column].set_xticks([-10, -5, 0])
         axes[1, column].set_xlabel("offset from the query")
@@ -42,7 +41,7 @@ def draw(subject: str) -> tuple[Figure, str]:
     )
     offset = record["offset_without_mask"]
     shown = max(
-        sum(seen) for sizes in record["kernel_without_mask"].values() for seen in sizes.values()
+        sum(seen) for kernels in record["kernel_without_mask"].values() for seen in kernels.values()
     )
     return figure, (
         "Mean attention at each offset; negative is behind the query. Without the mask at most "

@@ -11,12 +11,12 @@ def draw(subject: str) -> tuple[Figure, str]:
     """Draw one line a head, beside what a head would do that sees a group as one."""
     look_back = style.read_record(subject, "kernels")["measured"]["local_heads"]["look_back"]
     figure, axes = plt.subplots(figsize=(4.6, 3.4), layout="constrained")
-    for (head, by_size), (colour, dashes), marker in zip(
+    for (head, by_name), (colour, dashes), marker in zip(
         look_back.items(), style.LINES, style.MARKERS, strict=False
     ):
-        sizes = [int(size) for size in by_size]
+        sizes = [int(style.label(name)) for name in by_name]
         axes.plot(
-            sizes, by_size.values(), marker, ls=dashes, color=colour, ms=4.5, lw=1.2, label=head
+            sizes, by_name.values(), marker, ls=dashes, color=colour, ms=4.5, lw=1.2, label=head
         )
     # Equal attention to all of one's own group so far: r/2 at place r, on average (k - 1)/4.
     even = np.array(sizes[1:])
@@ -26,8 +26,8 @@ def draw(subject: str) -> tuple[Figure, str]:
     axes.set_yticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
     axes.minorticks_off()
     axes.legend(frameon=False, fontsize=8)
-    furthest = {size: max(by_size[size] for by_size in look_back.values()) for size in by_size}
-    at = ", ".join(f"{tokens:.1f} at {size}" for size, tokens in furthest.items())
+    furthest = {name: max(by_head[name] for by_head in look_back.values()) for name in by_name}
+    at = ", ".join(f"{tokens:.1f} at {style.label(name)}" for name, tokens in furthest.items())
     return figure, f"Of the head that looks furthest, in tokens by group size:\n{at}."
 
 

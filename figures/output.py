@@ -4,13 +4,13 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 import style
+from gpt2_helix.doctoring import group_size
 
 PANELS = (
     ("loss_change", "loss change (nats)"),
     ("kl", "KL(intact || doctored) (nats)"),
     ("same_top", "same top token (share)"),
 )
-BASELINES = ("all", "shuffled", "zeroed")
 
 
 def draw(subject: str) -> tuple[Figure, str]:
@@ -20,8 +20,8 @@ def draw(subject: str) -> tuple[Figure, str]:
     colour, _ = style.LINES[1]
     for axes, (measure, label) in zip(all_axes, PANELS, strict=True):
         by_name = found[measure]
-        sizes = [name for name in by_name if name not in BASELINES]
-        names = [*sizes, *BASELINES]
+        sizes = [name for name in by_name if group_size(name)]
+        names = [*sizes, *(name for name in by_name if name not in sizes)]
         means = [by_name[name]["mean"] for name in names]
         errors = [
             [by_name[name]["mean"] - by_name[name]["low"] for name in names],
@@ -29,7 +29,7 @@ def draw(subject: str) -> tuple[Figure, str]:
         ]
         axes.errorbar(range(len(names)), means, errors, fmt="o", color=colour, ms=4, capsize=2)
         axes.plot(range(len(sizes)), means[: len(sizes)], color=colour, lw=1)
-        axes.set_xticks(range(len(names)), names, rotation=60)
+        axes.set_xticks(range(len(names)), map(style.label, names), rotation=60)
         axes.set(xlabel="group size, or what was done", ylabel=label)
         if measure != "same_top":
             lowest = min(by_name[name]["low"] for name in names)

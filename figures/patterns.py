@@ -10,24 +10,23 @@ import style
 
 
 def draw(subject: str) -> tuple[Figure, str]:
-    """Draw a square for each head, intact above and doctored below."""
+    """Draw a square for each head, each row under another doctoring."""
     record = style.read_record(subject, "patterns")
-    patterns, chosen = record["measured"]["of_main_heads"], record["parameters"]
+    patterns, chosen = record["measured"]["of_main_heads"]["by_doctoring"], record["parameters"]
     heads = list(patterns["intact"])
     figure, grid = plt.subplots(
-        2,
+        len(patterns),
         len(heads),
-        figsize=(2.4 * len(heads), 4.6),
+        figsize=(2.4 * len(heads), 2.3 * len(patterns)),
         layout="constrained",
         sharex=True,
         sharey=True,
         squeeze=False,
     )
-    rows = {"intact": "intact", "doctored": f"groups of {chosen['group_size']}"}
-    for (name, title), all_axes in zip(rows.items(), grid, strict=True):
+    for (name, by_head), all_axes in zip(patterns.items(), grid, strict=True):
         for head, axes in zip(heads, all_axes, strict=True):
-            drawn = show(axes, patterns[name][head])
-            axes.set_title(f"{head}, {title}")
+            drawn = show(axes, by_head[head])
+            axes.set_title(f"{head}, {name}")
         all_axes[0].set_ylabel("from position")
     for axes in grid[-1]:
         axes.set_xlabel("to position")

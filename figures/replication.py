@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import style
+from gpt2_helix.doctoring import group_size
 from gpt2_helix.models.table import SHIPPED
 
 
@@ -46,7 +47,7 @@ def _behaviour(
 ) -> None:
     output = style.read_record(subject, "output")["measured"]
     change = output["on_text"]["loss_change"]
-    by_size = {int(name): change[name] for name in change if name.isdigit()}
+    by_size = {size: change[name] for name in change if (size := group_size(name))}
     means = [found["mean"] for found in by_size.values()]
     errors = [
         [found["mean"] - found["low"] for found in by_size.values()],
@@ -54,8 +55,8 @@ def _behaviour(
     ]
     loss.errorbar(list(by_size), means, errors, capsize=2, **look)
     found = style.read_record(subject, "repetition")["measured"]["first_word"]
-    lower = np.min([list(by_size.values()) for by_size in found["probability"].values()], axis=0)
-    tried = [int(size) for size in found["others"]]
+    lower = np.min([list(by_name.values()) for by_name in found["probability"].values()], axis=0)
+    tried = [int(style.label(name)) for name in found["others"]]
     repetition.plot(tried, lower, **look)
     for axes, sizes in ((loss, list(by_size)), (repetition, tried)):
         axes.set_xscale("log")

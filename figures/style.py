@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.figure import Figure
 
+from gpt2_helix.doctoring import group_size
+
 mpl.use("agg")
 
 FIGURES = Path(__file__).parent
@@ -39,6 +41,12 @@ mpl.rcParams |= {
 def ramp(steps: int) -> list[Any]:
     """Colours from dark to light, in an order that survives grey print and colour blindness."""
     return list(mpl.colormaps["viridis"](np.linspace(0, 0.88, steps)))
+
+
+def label(doctoring: str) -> str:
+    """A doctoring as an axis names it: its group size if it has one."""
+    size = group_size(doctoring)
+    return doctoring.removeprefix("average-") if size is None else str(size)
 
 
 def read_table(subject: str, name: str) -> dict[str, Float[np.ndarray, " row"]]:

@@ -43,7 +43,7 @@ def draw(subject: str) -> tuple[Figure, str]:
     )
     plane.legend(frameon=False, fontsize=7)
     climb.set(xlabel="position", ylabel=f"component {up + 1}")
-    off = distance["mean_distance"][str(GROUP_SIZE)]
+    off = distance["mean_distance"][f"average-{GROUP_SIZE}"]
     return figure, (
         f"Positions {position[0]} to {position[-1]}. Over the whole curve the means lie "
         f"{off:.2%} of its radius off it."
