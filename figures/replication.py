@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 import style
 from gpt2_helix.doctoring import group_size
-from gpt2_helix.models.table import SHIPPED
+from gpt2_helix.models.table import SEEDS
 
 
 def draw(*subjects: str) -> tuple[Figure, str]:
@@ -81,5 +81,5 @@ if __name__ == "__main__":
             "heads.main-previous-token",
             "heads.survive-averaging",
         ],
-        subjects=SHIPPED,
+        subjects=SEEDS["mini"],
     )

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 import style
-from gpt2_helix.models.table import SHIPPED
+from gpt2_helix.models.table import SEEDS
 
 PANELS = (
     ("text_loss", "loss on held-out text (nats)"),
@@ -36,5 +36,5 @@ if __name__ == "__main__":
         draw,
         needs=["helix"],
         claims=["repetition.first-word"],
-        subjects=SHIPPED,
+        subjects=SEEDS["mini"],
     )

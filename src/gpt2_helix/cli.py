@@ -23,7 +23,7 @@ from gpt2_helix.errors import (
 from gpt2_helix.families import FAMILIES
 from gpt2_helix.measure import helix
 from gpt2_helix.models.model import Model
-from gpt2_helix.models.table import GPT2_SMALL_TENSORS, HUB_MODELS, SHIPPED
+from gpt2_helix.models.table import GPT2_SMALL_TENSORS, HUB_MODELS, SEEDS, SHIPPED
 from gpt2_helix.subjects import DEFAULT, open_subject
 from gpt2_helix.weights.tensors import WEIGHTS
 
@@ -98,13 +98,13 @@ def measure(
 
 
 def train(name: str) -> None:
-    """Train one of the models in ``data/``; its seed is its place among them."""
-    from gpt2_helix import training  # It imports torch, which most commands do not need.
+    """Train one of the models in ``data/``."""
+    from gpt2_helix.training import loop  # It imports torch, which most commands do not need.
 
+    recipe, seeds = next((recipe, seeds) for recipe, seeds in SEEDS.items() if name in seeds)
     state = Path("build/training") / f"{name}.pt"
-    into = DATA / name / "model"
-    training.train(SHIPPED.index(name), DATA / "training", DATA / "texts", into, state)
-    print(into)
+    loop.train(recipe, seeds.index(name), DATA, DATA / name, state)
+    print(DATA / name)
 
 
 def _open(spec: str, weights: str | None) -> Model:

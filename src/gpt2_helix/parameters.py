@@ -124,6 +124,7 @@ class Parameters(_Family):
     repetition: Repetition
     patterns: Patterns
     mini: dict[str, Any]
+    text: dict[str, Any]
 
     @cached_property
     def by_family(self) -> dict[str, dict[str, Any]]:

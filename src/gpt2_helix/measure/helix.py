@@ -181,7 +181,7 @@ def phantom(W_pos: Positions) -> Phantom:
     in the second. What speaks for this statistic is the reason above, not that GPT-2 passes it.
     """
     rows = W_pos[1:-1]
-    statistic = _steady_climb(principal_curve(W_pos).scores[1:-1])
+    statistic = steady_climb(principal_curve(W_pos).scores[1:-1])
     p_value, walk_best = _rank(statistic, partial(_random_walk_climb, *rows.shape))
     phase_best = None
     if p_value * (SURROGATES + 1) <= 1:
@@ -199,7 +199,7 @@ def surrogates(W_pos: Positions) -> Surrogates:
     )
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         climbs = [
-            list(pool.map(lambda seed, curve=curve: _steady_climb(curve(seed)), range(SURROGATES)))
+            list(pool.map(lambda seed, curve=curve: steady_climb(curve(seed)), range(SURROGATES)))
             for curve in nulls
         ]
     walk, phase = (curve(int(np.argmax(climb))) for curve, climb in zip(nulls, climbs, strict=True))
@@ -261,7 +261,8 @@ def _angle_steps(pair: Float[np.ndarray, "position 2"]) -> Float[np.ndarray, "st
     return np.angle(z[1:] * z[:-1].conj())
 
 
-def _steady_climb(curve: Curve) -> float:
+def steady_climb(curve: Curve) -> float:
+    """Net turning of the pair over its total turning, times the climb of the axis, 0 .. 1."""
     _, pair, climb = split(curve)
     steps = _angle_steps(pair)
     return float(abs(steps.sum()) / np.abs(steps).sum() * climb)
@@ -294,7 +295,7 @@ def _explained_by_three(rows: Positions) -> float:
 
 @cache
 def _random_walk_climb(n_rows: int, d_model: int, seed: int) -> float:
-    return _steady_climb(_random_walk_curve(n_rows, d_model, seed))
+    return steady_climb(_random_walk_curve(n_rows, d_model, seed))
 
 
 def _random_walk_curve(n_rows: int, d_model: int, seed: int) -> Curve:
@@ -305,7 +306,7 @@ def _random_walk_curve(n_rows: int, d_model: int, seed: int) -> Curve:
 
 
 def _phase_randomised_climb(amplitudes: Float[np.ndarray, "harmonic d_model"], seed: int) -> float:
-    return _steady_climb(_phase_randomised_curve(amplitudes, seed))
+    return steady_climb(_phase_randomised_curve(amplitudes, seed))
 
 
 def _phase_randomised_curve(amplitudes: Float[np.ndarray, "harmonic d_model"], seed: int) -> Curve:

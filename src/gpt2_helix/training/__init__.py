@@ -1,0 +1,1 @@
+"""Training the models that ship: recipes, documents, the loop, the exam, formation, the card."""

@@ -1,0 +1,114 @@
+"""A model's card, and the heads that its config.json names."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import GPT2LMHeadModel
+
+from gpt2_helix import records, texts
+from gpt2_helix.measure import kernels
+from gpt2_helix.models import gpt2
+from gpt2_helix.models.config import Head
+from gpt2_helix.models.folder import open_folder
+from gpt2_helix.models.model import Model
+from gpt2_helix.training import exam
+from gpt2_helix.training.documents import Language
+from gpt2_helix.training.exam import Exam
+from gpt2_helix.training.recipe import Recipe
+from gpt2_helix.weights.tensors import WEIGHTS
+
+LAST_FEW = 5
+
+
+def declared(recipe: Recipe) -> dict[str, Any]:
+    """The model's config.json, without its heads."""
+    return {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        **recipe.sizes,
+        "activation_function": "gelu_new",
+        "layer_norm_epsilon": 1e-5,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+        "tie_word_embeddings": True,
+    }
+
+
+def describe(
+    folder: Path,
+    name: str,
+    recipe: Recipe,
+    model: GPT2LMHeadModel,
+    language: Language,
+    questions: Exam,
+    seed: int,
+) -> None:
+    """Name the heads that the claims ask about in config.json, and write the model's card.
+
+    Parameters
+    ----------
+    folder
+        Holds the model.
+    name
+        Of the recipe: the card is filled in from the template of this name.
+    recipe, language, questions, seed
+        What it was trained with, and what it is asked.
+    model
+        A model of its sizes, whose weights are replaced by those in the folder.
+    """
+    shipped = open_folder(folder, folder.parent.name)
+    windows = texts.windows(language.tokenizer, language.works, exam.STRINGS, recipe.n_positions)
+    runner = shipped.runner
+    found = runner.windows(windows, runner.tables([shipped.W_pos]), [0])
+    attention = np.mean([window.previous_token[0] for window in found], axis=0)
+    layer, head = (int(i) for i in np.unravel_index(attention.argmax(), attention.shape))
+    heads = {
+        "previous_token_heads": [Head(layer, head)],
+        "heads_looking_back": [Head(0, _most_local(shipped))],
+    }
+    records.write_json(folder / "config.json", {**declared(recipe), **heads})
+    with torch.no_grad():
+        for parameter_name, parameter in model.transformer.named_parameters():
+            parameter.copy_(torch.from_numpy(shipped.tensors[parameter_name]))
+    right, once = exam.copied(model, questions)
+    numbers = {
+        **exam.look(model, questions),
+        "copying_once": float(right[once].mean()),
+        "share_once": float(once.mean()),
+        "attention": float(attention[layer, head]),
+    }
+    template = Path(__file__).with_name(f"{name}.md").read_text(encoding="utf-8")
+    card = template.format(
+        name=shipped.name,
+        seed=seed,
+        parameters=sum(math.prod(shape) for shape in gpt2.shapes(shipped.config).values()),
+        head=Head(layer, head),
+        tokens=sum(map(len, language.tokens)),
+        sha256=shipped.digests[WEIGHTS],
+        steps=recipe.steps,
+        rows=recipe.phases[-1].rows,
+        echoes=recipe.resets[-1],
+        shortest=min(phase.length for phase in recipe.phases),
+        **recipe.sizes,
+        **numbers,
+    )
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _most_local(model: Model) -> int:
+    """Find the head of layer 0 which, fed positions alone, attends most to the last few of them."""
+    block = model.attention(0)
+    last_few = [
+        sum(
+            kernels.at_offsets(
+                kernels.pattern(model.W_pos, block, head, kernels.N_POSITIONS),
+                kernels.QUERIES,
+                range(0, -LAST_FEW, -1),
+            )
+        )
+        for head in range(model.config.n_head)
+    ]
+    return int(np.argmax(last_few))

@@ -1,0 +1,243 @@
+"""The training loop: from random weights to a model in ``data/``, the same bytes every time.
+
+Nothing in it knows of averaged positions: positions are learned like every other weight, from the
+next token alone. Held-out text is looked at on the way, and changes nothing.
+"""
+
+import csv
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import track
+from safetensors.numpy import save_file
+from torch.nn.functional import cross_entropy
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from gpt2_helix import records
+from gpt2_helix.claim import DIGITS
+from gpt2_helix.errors import SubjectError
+from gpt2_helix.models.config import config_from
+from gpt2_helix.models.runner import Runner
+from gpt2_helix.training import card, documents, exam, formation
+from gpt2_helix.training.documents import Language
+from gpt2_helix.training.recipe import Recipe, read_recipe
+from gpt2_helix.weights.tensors import WEIGHTS
+
+CURVE = "training.csv"
+EVERY = 500
+"""Steps from one exam, and one checkpoint, to the next."""
+
+
+@dataclass
+class Progress:
+    """What grows while a model is trained.
+
+    Attributes
+    ----------
+    step
+        Steps taken.
+    curve
+        Results of the exam, and the steps that they were taken at.
+    stages
+        How positions form; see ``formation``.
+    snapshots
+        W_pos by step.
+    """
+
+    step: int = 0
+    curve: list[dict[str, float]] = field(default_factory=list)
+    stages: list[formation.Stage] = field(default_factory=list)
+    snapshots: dict[int, torch.Tensor] = field(default_factory=dict)
+
+
+def train(name: str, seed: int, data: Path, into: Path, state: Path) -> None:
+    """Train one model, or resume its training, and write it.
+
+    Parameters
+    ----------
+    name
+        Of the recipe.
+    seed
+        Of the first weights, and of every batch.
+    data
+        Folder with ``training``, the works to learn from, and ``texts``, which are held out.
+    into
+        Folder for the table of ``formation``, and in ``model`` for the model, its tokenizer, its
+        snapshots of W_pos, its loss curve and its card.
+    state
+        File that interrupted training resumes from; removed at the end.
+
+    Raises
+    ------
+    SubjectError
+        If the state is damaged, or that of another training.
+    """
+    recipe = read_recipe(name)
+    torch.set_num_threads(recipe.threads)
+    torch.manual_seed(seed)
+    language = documents.read_language(data / "training", recipe.vocab_size)
+    questions = exam.make_exam(language.tokenizer, data / "texts", recipe.n_positions)
+    model = GPT2LMHeadModel(transformers_config(recipe))
+    W_pos = model.transformer.wpe.weight
+    torch.nn.init.normal_(W_pos, std=recipe.W_pos_std)
+    others = [parameter for parameter in model.parameters() if parameter is not W_pos]
+    at_first = [parameter.detach().clone() for parameter in others]
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": [W_pos]}]
+    optimiser = torch.optim.AdamW(groups, betas=recipe.betas, weight_decay=recipe.weight_decay)
+    progress = Progress()
+    if state.exists():
+        progress = _resume(state, recipe, seed, model, optimiser)
+        print(f"resuming after step {progress.step}, from {state}", file=sys.stderr)
+    else:
+        _observe(model, recipe, questions, progress)
+    steps = track(
+        range(progress.step, recipe.steps),
+        f"{name}, seed {seed}",
+        total=recipe.steps,
+        completed=progress.step,
+        disable=not sys.stderr.isatty(),
+    )
+    for step in steps:
+        if step in recipe.resets:
+            for parameter, value in zip(others, at_first, strict=True):
+                parameter.data.copy_(value)
+                optimiser.state.pop(parameter, None)
+        tokens, positions = documents.batch(recipe, language, seed, step)
+        _learn(
+            model, optimiser, recipe, torch.from_numpy(tokens), torch.from_numpy(positions), step
+        )
+        progress.step = step + 1
+        _observe(model, recipe, questions, progress)
+        if progress.step % EVERY == 0 or progress.step == recipe.steps:
+            progress.curve.append({"step": progress.step, **exam.look(model, questions)})
+            shown = " ".join(f"{k} {v:.4g}" for k, v in progress.curve[-1].items())
+            print(shown, file=sys.stderr)
+            _save(state, recipe, seed, model, optimiser, progress)
+    _write(model, recipe, language, progress, into)
+    card.describe(into / "model", name, recipe, model, language, questions, seed)
+    state.unlink(missing_ok=True)
+
+
+def _learn(
+    model: GPT2LMHeadModel,
+    optimiser: torch.optim.Optimizer,
+    recipe: Recipe,
+    tokens: torch.Tensor,
+    positions: torch.Tensor,
+    step: int,
+) -> None:
+    """Take one step."""
+    rates = (1, recipe.phase_of(step).W_pos_rate)
+    for group, times in zip(optimiser.param_groups, rates, strict=True):
+        group["lr"] = times * recipe.learning_rate_at(step)
+    with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+        logits = model(tokens[:, :-1], position_ids=positions[:, :-1], use_cache=False).logits
+    loss = cross_entropy(logits.float().flatten(0, 1), tokens[:, 1:].flatten())
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    optimiser.step()
+    optimiser.zero_grad()
+
+
+def _observe(
+    model: GPT2LMHeadModel, recipe: Recipe, questions: exam.Exam, progress: Progress
+) -> None:
+    """Measure how far the curve has formed, if it is time to."""
+    if progress.step not in formation.looks(recipe.steps):
+        return
+    tensors = {
+        name: tensor.detach().numpy() for name, tensor in model.transformer.state_dict().items()
+    }
+    runner = Runner(config_from(card.declared(recipe), "recipe"), tensors)
+    W_pos = tensors["wpe.weight"]
+    progress.stages.append(formation.look_at(progress.step, runner, W_pos, questions.windows))
+    if progress.step in formation.kept(recipe.steps):
+        progress.snapshots[progress.step] = torch.from_numpy(W_pos).half()
+
+
+def _save(
+    state: Path,
+    recipe: Recipe,
+    seed: int,
+    model: GPT2LMHeadModel,
+    optimiser: torch.optim.Optimizer,
+    progress: Progress,
+) -> None:
+    """Write all that is needed to resume, whole or not at all."""
+    state.parent.mkdir(parents=True, exist_ok=True)
+    saved = {
+        "seed": seed,
+        "recipe": recipe.model_dump(mode="json"),
+        "model": model.state_dict(),
+        "optimiser": optimiser.state_dict(),
+        **asdict(progress),
+    }
+    partial = state.with_name(state.name + ".partial")
+    torch.save(saved, partial)
+    partial.replace(state)
+
+
+def _resume(
+    state: Path,
+    recipe: Recipe,
+    seed: int,
+    model: GPT2LMHeadModel,
+    optimiser: torch.optim.Optimizer,
+) -> Progress:
+    """Bring model and optimiser to where the state left them."""
+    try:
+        saved: dict[str, Any] = torch.load(state, weights_only=True)
+        of = (saved["recipe"], saved["seed"])
+    except Exception as error:  # torch raises many kinds.
+        raise SubjectError(
+            f"{state}: expected the state of interrupted training, found something else "
+            f"({str(error).splitlines()[0]}); remove the file to train from the start"
+        ) from None
+    if of != (recipe.model_dump(mode="json"), seed):
+        raise SubjectError(
+            f"{state}: expected seed {seed} and the recipe of params.yaml, found another "
+            "training; remove the file to train from the start"
+        )
+    model.load_state_dict(saved["model"])
+    optimiser.load_state_dict(saved["optimiser"])
+    stages = [formation.Stage(**stage) for stage in saved["stages"]]
+    return Progress(saved["step"], saved["curve"], stages, saved["snapshots"])
+
+
+def transformers_config(recipe: Recipe) -> GPT2Config:
+    """Sizes and first weights of a model for transformers, without dropout."""
+    return GPT2Config(
+        **recipe.sizes,
+        resid_pdrop=0,
+        embd_pdrop=0,
+        attn_pdrop=0,
+        bos_token_id=0,
+        eos_token_id=0,
+        initializer_range=recipe.std,
+        activation_function="gelu_pytorch_tanh",
+    )
+
+
+def _write(
+    model: GPT2LMHeadModel, recipe: Recipe, language: Language, progress: Progress, into: Path
+) -> None:
+    """Write the model, in half precision, and how it was trained."""
+    folder = into / "model"
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        name: tensor.to(torch.float16).numpy()
+        for name, tensor in model.transformer.state_dict().items()
+    }
+    save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+    (folder / WEIGHTS).chmod(0o644)
+    language.tokenizer.save(str(folder / "tokenizer.json"))
+    records.write_json(folder / "config.json", card.declared(recipe))
+    with (folder / CURVE).open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, list(progress.curve[0]), lineterminator="\n")
+        table.writeheader()
+        table.writerows({k: f"{v:.{DIGITS}g}" for k, v in row.items()} for row in progress.curve)
+    formation.write_table(progress.stages, into / formation.TABLE)
+    formation.write_snapshots(progress.snapshots, folder / formation.SNAPSHOTS)
