@@ -14,6 +14,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -50,7 +52,27 @@ def folder(tmp_path: Path) -> Folder:
 
 
 @pytest.fixture
-def run_claims(tmp_path: Path) -> Claims:
+def run_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Claims:
+    """Run ``pytest claims/`` in this process, without a network."""
+
+    def run(*arguments: str, cwd: Path = ROOT) -> Run:
+        out, err = StringIO(), StringIO()
+        command = ["claims/", "-p", "no:cacheprovider", *arguments]
+        with monkeypatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
+            patched.chdir(cwd)
+            patched.setenv("COLUMNS", "160")
+            patched.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+            patched.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+            code = pytest.main([*command])
+        for name in [name for name in sys.modules if name.partition(".")[0] == "claims"]:
+            del sys.modules[name]  # The next run may be of other files.
+        return Run(command, code, out.getvalue(), err.getvalue())
+
+    return run
+
+
+@pytest.fixture
+def run_process(tmp_path: Path) -> Claims:
     """Run ``pytest claims/`` as a user does, offline unless the environment says otherwise."""
 
     def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> Run:

@@ -8,7 +8,8 @@ import tomllib
 
 import yaml
 
-from gpt2_helix import verdicts
+from gpt2_helix import plugin, present
+from gpt2_helix.claim import BLOCKED
 from gpt2_helix.models.table import SHIPPED
 from support import ROOT
 
@@ -34,21 +35,20 @@ def test_there_is_one_version() -> None:
 
 def test_the_readme_s_table_is_that_of_the_recorded_verdicts() -> None:
     content = json.loads((ROOT / "data/verdicts/gpt2.json").read_text())
-    table = verdicts.table(content["claims"], content["subject"], verdicts.TABLE_WIDTH)
+    table = present.table(content["claims"], content["subject"], present.TABLE_WIDTH)
     assert f"```text\n{table}\n```\n" in (ROOT / "README.md").read_text()
 
 
 def test_the_readme_s_other_table_is_that_of_the_models_that_ship() -> None:
     reports = [json.loads((ROOT / f"data/verdicts/{n}.json").read_text()) for n in SHIPPED]
-    table = verdicts.side_by_side(reports, verdicts.TABLE_WIDTH)
+    table = present.side_by_side(reports, present.TABLE_WIDTH)
     assert f"```text\n{table}\n```\n" in (ROOT / "README.md").read_text()
     for claim in reports[0]["claims"]:
-        assert claim["verdict"] != verdicts.BLOCKED
+        assert claim["verdict"] != BLOCKED
         assert claim["id"] in table
 
 
 def test_every_claim_has_its_row_in_the_artifact_s_table() -> None:
     table = (ROOT / "ARTIFACT.md").read_text()
-    for path in (ROOT / "claims").glob("test_*.py"):
-        for claim in re.findall(r'@pytest\.mark\.claim\(\s*"([^"]+)"', path.read_text()):
-            assert f"| `{claim}` |" in table
+    for _, _, claim in plugin.declared(ROOT / "claims"):
+        assert f"| `{claim.id}` |" in table

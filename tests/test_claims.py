@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gpt2_helix.controls import CONTROLS, shuffled_rows
+from gpt2_helix.plugin import declared
 from support import ROOT, Claims, Folder, helix_rows
 
 
@@ -82,8 +83,8 @@ def test_a_control_under_test_is_refuted(
 
 
 def test_every_control_is_named_by_a_claim() -> None:
-    claims = "".join(path.read_text() for path in (ROOT / "claims").glob("test_*.py"))
-    assert all(f'"{name}"' in claims for name in CONTROLS)
+    named = {name for _, _, claim in declared(ROOT / "claims") for name in claim.refuted_by}
+    assert named == set(CONTROLS)
 
 
 def test_without_weights_what_is_recorded_is_judged(run_claims: Claims, tmp_path: Path) -> None:
@@ -138,20 +139,25 @@ def test_a_verdict_other_than_the_expected_one_is_a_failure(
 
 @pytest.mark.parametrize("selection", [["-k", "circle"], ["-n", "2"]])
 def test_verdicts_do_not_hang_on_what_else_runs(
-    folder: Folder, run_claims: Claims, tmp_path: Path, selection: list[str]
+    folder: Folder,
+    run_claims: Claims,
+    run_process: Claims,
+    tmp_path: Path,
+    selection: list[str],
 ) -> None:
     path = str(folder())
     all_of_them, some = tmp_path / "all.json", tmp_path / "some.json"
     run_claims("--subject", path, "-k", "helix", "--claims-json", str(all_of_them))
-    run_claims("--subject", path, "-k", "helix", "--claims-json", str(some), *selection)
+    run = run_process if "-n" in selection else run_claims
+    run("--subject", path, "-k", "helix", "--claims-json", str(some), *selection)
     every = {c["id"]: c for c in json.loads(all_of_them.read_text())["claims"]}
     chosen = {c["id"]: c for c in json.loads(some.read_text())["claims"]}
     assert chosen
     assert chosen == {claim: every[claim] for claim in chosen}
 
 
-def test_helix_claims_import_nothing_slow(folder: Folder, run_claims: Claims) -> None:
-    ran = run_claims("--subject", str(folder()), "-k", "helix", PYTHONPROFILEIMPORTTIME="1")
+def test_helix_claims_import_nothing_slow(folder: Folder, run_process: Claims) -> None:
+    ran = run_process("--subject", str(folder()), "-k", "helix", PYTHONPROFILEIMPORTTIME="1")
     assert ran.returncode == 0, ran.stdout
     imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
     assert "numpy" in imported
