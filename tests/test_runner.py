@@ -173,7 +173,7 @@ def test_too_little_memory_means_smaller_batches_and_a_line(
     tables = ours().tables(list(doctor_all(W_pos(), output.DOCTORINGS).values()))
     (found,) = ours().windows(tokens[None], tables, [0])
     assert max(little_memory) > 3
-    assert "memory: too little for more, going on with 2 rows at once" in capsys.readouterr().err
+    assert "memory: not enough for more, continuing with 2 rows at once" in capsys.readouterr().err
     assert found.kl[0] == pytest.approx(0, abs=1e-6)
     assert np.isfinite(found.kl).all()
 

@@ -1,8 +1,8 @@
-"""GPT-2 run through TransformerLens: many doctorings in one batch, and only what is asked kept.
+"""Run GPT-2 through TransformerLens: many doctorings in one batch, keeping only what is needed.
 
-The model is a ``TransformerBridge`` whose attention and LayerNorm are left to transformers' own
-fused code; the bridge's hooks replace the positional embedding row by row and see the queries and
-keys. Weights are used as they are: nothing is folded or centred.
+The model is a ``TransformerBridge`` whose attention and LayerNorm run in transformers' own fused
+code. The bridge's hooks replace the positional embedding row by row and read the queries and keys.
+Weights are used as they are: nothing is folded or centred.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from gpt2_helix.errors import SubjectError
 from gpt2_helix.models.config import Config, Head
 
 with warnings.catch_warnings():
-    # The import sets a filter and a log level for the whole process: neither is ours to change.
+    # The import sets a warning filter and a log level for the whole process; undo both.
     _level = logging.getLogger("transformers").level
     from transformer_lens.model_bridge import TransformerBridge
     from transformer_lens.model_bridge.generalized_components import (
@@ -44,8 +44,8 @@ VOCABULARY_AT_A_TIME = 32
 """Positions whose distributions are held at once: at GPT-2's vocabulary 70 MB for 11 doctorings."""
 QUERIES_AT_A_TIME = 128
 ROWS_AT_A_TIME = 4
-"""Doctorings run in one batch: with more, at GPT-2's width, the allocator hands what it frees back
-to the system, and fresh pages cost more than a larger batch saves."""
+"""Doctorings in one batch. With more, at GPT-2's width, the allocator returns freed memory to the
+system, and getting it back costs more than the larger batch saves."""
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class WindowStatistics:
     loss
         Mean next-token loss, nats.
     same_top
-        Share of positions whose most probable token is that under the first doctoring; a tie for
-        the first place counts.
+        Share of positions whose most probable token is the same as under the first doctoring; a
+        tie for first place counts.
     previous_token
-        Mean attention to the previous token, the first token left out, of the rows asked for.
+        Mean attention to the previous token, without the first token, of the chosen doctorings.
     """
 
     kl: Float[np.ndarray, " doctoring"]
@@ -72,14 +72,14 @@ class WindowStatistics:
 
 
 class _Attention(AttentionBridge):
-    """transformers' own attention, one fused product for q, k and v, between the bridge's hooks."""
+    """transformers' own attention, one fused product for q, k and v, with the bridge's hooks."""
 
     hook_aliases = {"hook_z": "o.hook_in"}  # noqa: RUF012
     property_aliases: dict[str, str] = {}  # noqa: RUF012
 
 
 def _leave_to_transformers(adapter: Any) -> None:
-    """Tell the bridge not to take attention and LayerNorm apart, which costs twice the time."""
+    """Keep the bridge from splitting attention and LayerNorm up, which doubles the time."""
     config = adapter.cfg
     blocks = adapter.component_mapping["blocks"].submodules
     blocks["attn"] = _Attention(
@@ -101,7 +101,7 @@ class Runner:
     config
         Its sizes.
     weights
-        All tensors of ``subjects.gpt2.shapes``, by name.
+        All tensors of ``models.gpt2.shapes``, by name.
     """
 
     def __init__(self, config: Config, weights: Mapping[str, Float[np.ndarray, "..."]]) -> None:
@@ -180,7 +180,7 @@ class Runner:
         """
         n, length = len(tables), windows.shape[1]
         size = VOCABULARY_AT_A_TIME * n * self.config.vocab_size
-        # Fresh pages for every few positions cost as much as the numbers in them.
+        # Allocating this for every few positions would cost as much as computing the numbers.
         space = torch.empty(2, size, device=self.device)
         found = []
         for window in _progress("text", windows, len(windows)):
@@ -214,9 +214,9 @@ class Runner:
     ) -> Float[np.ndarray, "doctoring tail vocabulary"]:
         """Next-token probabilities after a common prefix and each of several tails.
 
-        The prefix is run once for each doctoring. The tails follow it side by side in one
-        sequence, each under the positions that it would have alone and a mask that lets it see the
-        prefix and itself, so that the cached keys and values are not copied.
+        The prefix is run once for each doctoring. The tails follow side by side in one sequence.
+        Each has the positions that it would have alone, and a mask that lets it see the prefix
+        and itself; so the cached keys and values need not be copied.
         """
         n, length = tails.shape
         place = torch.arange(n * length)
@@ -262,7 +262,7 @@ class Runner:
         mask: Tensor | None = None,
         cache: bool = False,
     ) -> tuple[Float[Tensor, "row position d_model"], Any]:
-        """Final residual stream after LayerNorm, each row under its own position matrix."""
+        """Final residual stream after LayerNorm, each row with its own position matrix."""
         if positions is None:
             positions = torch.arange(tokens.shape[1])
         if int(positions.max()) >= W_pos.shape[1]:
@@ -382,7 +382,7 @@ def _future(n: int) -> Bool[Tensor, "query key"]:
 
 
 def _transformers_config(config: Config) -> GPT2Config:
-    """The same sizes for transformers; its one-kernel form of the same GELU."""
+    """The same sizes for transformers, with its fused form of the same GELU."""
     activation = config.activation
     return GPT2Config(
         vocab_size=config.vocab_size,
@@ -400,7 +400,7 @@ def _transformers_config(config: Config) -> GPT2Config:
 
 
 def _in_parts(run: Callable[[list[int]], Tensor], n_rows: int) -> Iterator[Tensor]:
-    """Run some rows at a time, or where memory does not allow it, fewer of them, and say so."""
+    """Run some rows at a time; if memory runs out, halve their number and say so."""
     size, done = ROWS_AT_A_TIME, 0
     while done < n_rows:
         rows = list(range(done, min(done + size, n_rows)))
@@ -411,7 +411,7 @@ def _in_parts(run: Callable[[list[int]], Tensor], n_rows: int) -> Iterator[Tenso
                 raise
             size = (size + 1) // 2
             print(
-                f"memory: too little for more, going on with {size} rows at once", file=sys.stderr
+                f"memory: not enough for more, continuing with {size} rows at once", file=sys.stderr
             )
             continue
         done += len(rows)
@@ -419,7 +419,7 @@ def _in_parts(run: Callable[[list[int]], Tensor], n_rows: int) -> Iterator[Tenso
 
 
 def _out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed; on the CPU torch has no type of its own for it."""
+    """Whether an allocation failed; on the CPU torch has no error type for it."""
     return (
         isinstance(error, MemoryError | torch.OutOfMemoryError)
         or "can't allocate memory" in str(error)
@@ -438,6 +438,6 @@ def _bar() -> Iterator[Progress]:
 
 
 def _progress(what: str, items: Any, total: int) -> Iterator[Any]:
-    """Go through items with a bar and the time left, where someone looks on."""
+    """Iterate with a progress bar and the time left, if stderr is a terminal."""
     with _bar() as progress:
         yield from progress.track(items, total=total, description=what)
