@@ -7,7 +7,7 @@ from pathlib import Path
 import typst
 
 from gpt2_helix.families import FAMILIES
-from gpt2_helix.models.table import HUB_MODELS
+from gpt2_helix.models.table import HUB_MODELS, SEEDS
 from gpt2_helix.plugin import declared
 
 SUBJECT = "gpt2"
@@ -34,6 +34,7 @@ def typeset(root: Path) -> bytes:
         "recorded": recorded,
         "unrecorded": [f for f in FAMILIES if f not in recorded],
         "declared": [claim.id for _, _, claim in declared(root / "claims")],
+        "seeds": SEEDS,
         "others": sorted(p.stem for p in (data / "verdicts").glob("*.json") if p.stem != SUBJECT),
         "repository": [HUB_MODELS[SUBJECT].repo, (HUB_MODELS[SUBJECT].revision or "")[:8]],
     }

@@ -69,9 +69,9 @@ def test_the_committed_paper_is_what_the_data_make() -> None:
         ),
         (
             "verdicts/gpt2.json",
-            lambda c: c["claims"][0].update(verdict="refuted"),
-            "13 are confirmed",
-            "12 are confirmed",
+            lambda c: c["statements"][0].update(verdict="refuted"),
+            "0 refuted,",
+            "1 refuted,",
         ),
     ],
 )
