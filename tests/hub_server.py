@@ -1,14 +1,13 @@
 """A Hugging Face hub on 127.0.0.1, and what can go wrong with one.
 
-It speaks the protocol as far as huggingface_hub does when it asks for models: model info, tree,
-and HEAD and GET of resolve URLs, which for small files redirect within the hub and for large ones
-to a content delivery network, here the same server under another name. It counts the bytes of the
-bodies that it serves.
+It speaks the protocol as far as huggingface_hub does when it asks for a file: HEAD and GET of
+resolve URLs, which for small files redirect within the hub and for large ones to a content
+delivery network, here the same server under another name. It counts the bytes of the bodies that
+it serves.
 """
 
 import gzip
 import hashlib
-import json
 import re
 import threading
 import time
@@ -23,9 +22,9 @@ COMMIT = "c0ffee" + 34 * "0"
 LARGE = 100_000
 CHUNK = 2**16
 RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<file>.+)")
-DELIVERY = re.compile(r"/(?:delivery|api/resolve-cache)/(?P<repo>[^/]+/[^/]+)/(?P<file>.+)")
-INFO = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/revision/(?P<revision>[^/]+)")
-TREE = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/tree/(?P<revision>[^/?]+).*")
+DELIVERY = re.compile(
+    r"/(?:delivery|api/resolve-cache)/(?P<repo>[^/]+/[^/]+)/(?P<revision>[^/]+)/(?P<file>.+)"
+)
 
 
 @dataclass
@@ -54,6 +53,10 @@ class Fault:
         What to claim in the headers instead of the truth.
     whole, gzip
         Ignore ranges; and compress what was asked for as it is.
+    unsized
+        Tell no sizes before a body, as some mirrors do.
+    portal
+        Answer as the login page of a network does: with a page of its own, whatever was asked.
     """
 
     file: str = ""
@@ -70,10 +73,13 @@ class Fault:
     size: int | None = None
     whole: bool = False
     gzip: bool = False
+    unsized: bool = False
+    portal: bool = False
 
     @property
     def of_body(self) -> bool:
-        return not (self.status or self.silent or self.commit or self.etag or self.size)
+        before = (self.status, self.silent, self.commit, self.etag, self.size)
+        return not any((*before, self.unsized, self.portal))
 
 
 @dataclass
@@ -83,7 +89,10 @@ class Hub:
     Attributes
     ----------
     repositories
-        Repository id to file name to content; all at ``COMMIT``, which is also ``main``.
+        Repository id to file name to content, at ``COMMIT``, which is also ``main``; and, under
+        ``id@branch``, at another branch, whose commit is ``commit_of`` it.
+    known_token
+        The one that is not refused.
     faults
         What goes wrong now.
     served
@@ -99,6 +108,7 @@ class Hub:
     served: dict[str, int] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     tokens: list[tuple[str, str]] = field(default_factory=list)
+    known_token: str = "hf_known"
     port: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -111,8 +121,18 @@ class Hub:
         return sum(self.served.values())
 
     def forget(self) -> None:
-        """Begin to count anew, with nothing going wrong."""
-        self.faults, self.served, self.requests = [], {}, []
+        """Count from nothing, with nothing going wrong."""
+        self.faults, self.served, self.requests, self.tokens = [], {}, [], []
+
+    def files(self, repo: str, revision: str) -> tuple[str, dict[str, bytes]] | None:
+        """Commit and files of a repository at a commit or a branch."""
+        if revision in (COMMIT, "main"):
+            return COMMIT, self.repositories[repo]
+        for name, files in self.repositories.items():
+            of, _, branch = name.partition("@")
+            if of == repo and branch and revision in (branch, commit_of(branch)):
+                return commit_of(branch), files
+        return None
 
     def fault(self, file: str, *, body: bool) -> Fault:
         """What goes wrong with this answer: with its body, or with what comes before one."""
@@ -144,6 +164,11 @@ def serve(repositories: dict[str, dict[str, bytes]]) -> Iterator[Hub]:
         thread.join()
 
 
+def commit_of(branch: str) -> str:
+    """The commit of a branch other than ``main``."""
+    return hashlib.sha1(branch.encode()).hexdigest()
+
+
 def etag(content: bytes) -> str:
     """What the hub calls a content: a large one by its sha256, a small one as git does."""
     if len(content) >= LARGE:
@@ -171,53 +196,62 @@ class Answer(BaseHTTPRequestHandler):
             self.state.requests.append(f"{self.command} {self.path}")
         brought = (self.headers.get("Host", ""), self.headers.get("Authorization", ""))
         self.state.tokens.append(brought)
-        path = unquote(self.path)
         # A client that goes away is one of the things that are tested.
         with suppress(BrokenPipeError, ConnectionResetError):
-            if asked := DELIVERY.fullmatch(path):
-                self.deliver(asked["repo"], asked["file"])
-            elif asked := RESOLVE.fullmatch(path):
-                self.resolve(asked["repo"], asked["revision"], asked["file"])
-            elif asked := INFO.fullmatch(path) or TREE.fullmatch(path):
-                self.list(asked["repo"], tree=asked.re is TREE)
+            if asked := DELIVERY.fullmatch(self.path):
+                self.deliver(*map(unquote, asked.groups()))
+            elif asked := RESOLVE.fullmatch(self.path):
+                repo, revision, file = map(unquote, asked.groups())
+                self.resolve(repo, revision, file, brought[1])
             else:
                 self.refuse(404, "RepoNotFound")
 
-    def resolve(self, repo: str, revision: str, file: str) -> None:
+    def resolve(self, repo: str, revision: str, file: str, token: str) -> None:
         fault = self.state.fault(file, body=False)
         if fault.silent:
             self.state.stopping.wait(30)
             return
+        if fault.portal:
+            self.send(200, {"Content-Type": "text/html", "ETag": '"portal"'}, 0)
+            return
         if fault.status:
             self.refuse(fault.status, "", fault.retry_after)
             return
-        if repo not in self.state.repositories:
+        if repo not in self.state.repositories or token not in (
+            "",
+            f"Bearer {self.state.known_token}",
+        ):
             self.refuse(401, "RepoNotFound")
             return
-        if revision not in (COMMIT, "main"):
+        found = self.state.files(repo, revision)
+        if found is None:
             self.refuse(404, "RevisionNotFound")
             return
-        content = self.state.repositories[repo].get(file)
+        commit, content = found[0], found[1].get(file)
         if content is None:
             self.refuse(404, "EntryNotFound")
             return
-        commit = {"X-Repo-Commit": fault.commit or COMMIT}
+        headers = {"X-Repo-Commit": fault.commit or commit}
         name = fault.etag or etag(content)
         if len(content) < LARGE:
             fault.times += 1  # It is the next answer that tells of the file.
-            self.send(307, commit | {"Location": f"/api/resolve-cache/{repo}/{file}"})
+            path = f"/api/resolve-cache/{repo}/{commit}/{file}"
+            self.send(307, headers | {"Location": path})
             return
-        size = str(fault.size or len(content))
-        linked = {"X-Linked-Etag": f'"{name}"', "X-Linked-Size": size}
+        headers |= {"X-Linked-Etag": f'"{name}"'}
+        if not fault.unsized:
+            headers |= {"X-Linked-Size": str(fault.size or len(content))}
         # Another name of this machine: to a client, another server.
-        location = f"http://localhost:{self.state.port}/delivery/{repo}/{file}"
-        self.send(302, commit | linked | {"Location": location})
+        location = f"http://localhost:{self.state.port}/delivery/{repo}/{commit}/{file}"
+        self.send(302, headers | {"Location": location})
 
-    def deliver(self, repo: str, file: str) -> None:
+    def deliver(self, repo: str, revision: str, file: str) -> None:
         fault = self.state.fault(file, body=self.command == "GET")
-        content = self.state.repositories[repo][file]
+        found = self.state.files(repo, revision)
+        assert found is not None
+        content = found[1][file]
         headers = {
-            "X-Repo-Commit": fault.commit or COMMIT,
+            "X-Repo-Commit": fault.commit or found[0],
             "ETag": f'"{fault.etag or etag(content)}"',
             "Accept-Ranges": "bytes",
         }
@@ -233,7 +267,8 @@ class Answer(BaseHTTPRequestHandler):
             start, stop = int(asked[1]), min(int(asked[2] or len(content)) + 1, len(content))
             status, body = 206, content[start:stop]
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(content)}"
-        self.send(status, headers, len(body) if fault.size is None else fault.size)
+        length = len(body) if fault.size is None else fault.size
+        self.send(status, headers, None if fault.unsized else length)
         if self.command == "GET":
             self.body(file, body, fault)
 
@@ -242,8 +277,8 @@ class Answer(BaseHTTPRequestHandler):
             part = body[start : start + CHUNK]
             for at in (fault.cut, fault.stall):
                 part = part if at is None else part[: max(at - start, 0)]
-            self.wfile.write(part)
             self.state.served[file] = self.state.served.get(file, 0) + len(part)
+            self.wfile.write(part)
             if len(part) < len(body[start : start + CHUNK]):
                 if fault.stall is not None:
                     self.state.stopping.wait(30)
@@ -251,43 +286,16 @@ class Answer(BaseHTTPRequestHandler):
                 return
             time.sleep(fault.pace)
 
-    def list(self, repo: str, *, tree: bool) -> None:
-        files = self.state.repositories[repo]
-        if tree:
-            answer: Any = [
-                {
-                    "type": "file",
-                    "path": name,
-                    "size": len(content),
-                    "oid": hashlib.sha1(content).hexdigest(),
-                    **(
-                        {"lfs": {"oid": etag(content), "size": len(content), "pointerSize": 134}}
-                        if len(content) >= LARGE
-                        else {}
-                    ),
-                }
-                for name, content in files.items()
-            ]
-        else:
-            answer = {
-                "_id": repo,
-                "id": repo,
-                "sha": COMMIT,
-                "siblings": [{"rfilename": name} for name in files],
-            }
-        text = json.dumps(answer).encode()
-        self.send(200, {"Content-Type": "application/json"}, len(text))
-        self.wfile.write(text)
-
     def refuse(self, status: int, code: str, retry_after: int | None = None) -> None:
         headers = {"X-Error-Code": code} if code else {}
         if retry_after is not None:
             headers["Retry-After"] = str(retry_after)
         self.send(status, headers)
 
-    def send(self, status: int, headers: dict[str, str], length: int = 0) -> None:
+    def send(self, status: int, headers: dict[str, str], length: int | None = 0) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(length))
+        if length is not None:
+            self.send_header("Content-Length", str(length))
         self.end_headers()

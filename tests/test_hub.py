@@ -1,58 +1,60 @@
-"""From a hub to a verdict, over real sockets: what is fetched, and what happens on a bad day."""
+"""What is asked of a hub, over real sockets, and what happens on a bad day."""
 
 import hashlib
+import io
 import json
 import os
-import re
-import signal
+import resource
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from huggingface_hub import constants, hf_hub_download
 from safetensors.numpy import save
 
-from gpt2_helix.errors import HubUnreachableError
-from gpt2_helix.models.built import SEED, RandomWeights
-from gpt2_helix.models.config import config_from
-from gpt2_helix.weights import download
+from gpt2_helix.errors import HubUnreachableError, MissingInputError, SubjectError
+from gpt2_helix.models.table import HubModel
+from gpt2_helix.weights import hub as hub_module
+from gpt2_helix.weights import ranged
+from gpt2_helix.weights.hub import HubTensors, Repository
 from gpt2_helix.weights.tensors import Array, sha256_of_tensor
-from hub_server import COMMIT, Fault, Hub, serve
-from support import CONFIG, ROOT, Run, helix_rows
+from hub_server import COMMIT, Fault, Hub, commit_of, serve
 
 MODEL = "subject/model"
 WEIGHTS = "model.safetensors"
-FAST = ("-k", "144_heads")
-POSITIONS = ("-k", "neighbours")
-ATTENTION = ("-k", "local_heads")
-W_POS_BYTES = 1024 * 768 * 4
-AT_ONCE_S = 30
-"""Five seconds, and what starting Python may take on a busy machine; a retry takes a minute."""
-USAGE_ERROR = int(pytest.ExitCode.USAGE_ERROR)
+CHECKPOINT = "pytorch_model.bin"
+POSITIONS = ("wpe.weight", "transformer.wpe.weight")
+SHAPE = (512, 128)
+rng = np.random.default_rng(0)
+W_POS = rng.standard_normal(SHAPE).astype(np.float32)
+OTHER = rng.standard_normal((3000, 128)).astype(np.float32)
+TENSORS = {"wpe.weight": W_POS, "wte.weight": OTHER}
+FILES = {"config.json": b'{"model_type": "gpt2"}', WEIGHTS: save(TENSORS)}
+MOVING = HubModel(MODEL)
+UNPINNED = HubModel(MODEL, COMMIT)
+PINNED = HubModel(
+    MODEL,
+    COMMIT,
+    size={name: len(content) for name, content in FILES.items()},
+    sha256={name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()},
+    W_pos_sha256=sha256_of_tensor(W_POS),
+)
+AHEAD = 3 * ranged.BLOCK
+"""Bytes that may be received besides the positions: header, directory and what follows them."""
 
 
-def gpt2_shaped() -> dict[str, Array]:
-    """Positions on a helix, the first block's attention at random, and a large tensor unread."""
-    random = RandomWeights(config_from({**CONFIG, "n_layer": 1, "vocab_size": 3000}, "test"))
-    unread = np.random.default_rng(SEED).standard_normal((3000, 768), dtype=np.float32)
-    return {**random, "wpe.weight": helix_rows(), "wte.weight": unread}
-
-
-TENSORS = gpt2_shaped()
-FILES = {"config.json": json.dumps(CONFIG).encode(), WEIGHTS: save(TENSORS)}
-PINNED: dict[str, Any] = {
-    "repo": MODEL,
-    "revision": COMMIT,
-    "size": {name: len(content) for name, content in FILES.items()},
-    "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()},
-    "W_pos_sha256": sha256_of_tensor(TENSORS["wpe.weight"]),
-}
+def checkpoint(tensors: dict[str, Array], **how: Any) -> bytes:
+    """What ``torch.save`` writes of these tensors."""
+    file = io.BytesIO()
+    torch.save({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, file, **how)
+    return file.getvalue()
 
 
 @pytest.fixture
@@ -61,134 +63,202 @@ def hub() -> Iterator[Hub]:
         yield hub
 
 
-class Machine:
-    """A user's machine: a folder for ``HF_HOME``, and a hub that it asks."""
-
-    def __init__(self, home: Path, endpoint: str) -> None:
-        self.home = home
-        self.endpoint = endpoint
-        self.seconds = 0.0
-
-    def command(
-        self, selection: Sequence[str], subject: str | None, models: dict[str, Any] | None
-    ) -> list[str]:
-        named = [] if subject is None else ["--subject", subject]
-        script = str(ROOT / "tests/hub_run.py")
-        table = json.dumps({"gpt2": PINNED} if models is None else models)
-        options = ["claims/", "-q", "-p", "no:cacheprovider", *named, *selection]
-        return [sys.executable, script, table, *options]
-
-    def environment(self, **more: str) -> dict[str, str]:
-        of_hub = {"HF_HOME": str(self.home), "HF_ENDPOINT": self.endpoint}
-        quick = {"HF_HUB_DOWNLOAD_TIMEOUT": "2", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-        meddling = ("hf_", "http_proxy", "https_proxy", "all_proxy")
-        kept = {k: v for k, v in os.environ.items() if not k.lower().startswith(meddling)}
-        return {**kept, **quick, **of_hub, "COLUMNS": "160", **more}
-
-    def run(
-        self,
-        *selection: str,
-        subject: str | None = "gpt2",
-        models: dict[str, Any] | None = None,
-        before: Sequence[str] = (),
-        **environment: str,
-    ) -> Run:
-        began = time.monotonic()
-        ran = subprocess.run(
-            [*before, *self.command(selection, subject, models)],
-            cwd=ROOT,
-            env=self.environment(**environment),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        self.seconds = time.monotonic() - began
-        return ran
-
-    def kept(self) -> set[str]:
-        """Names of the files that are kept, of a model."""
-        return {p.name for p in self.home.rglob("*") if p.is_file() and ".lock" not in p.name}
+@pytest.fixture(autouse=True)
+def home(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's machine: an empty ``HF_HOME``, and that hub."""
+    home = tmp_path / "hf"
+    monkeypatch.setattr(constants, "HF_HOME", str(home))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(hub_module, "CACHE", home / "assets")
+    monkeypatch.setattr(hub_module, "ANSWER_WITHIN_S", 2.0)
+    monkeypatch.setattr(ranged, "PAUSE_S", 0.01)
+    ask(monkeypatch, hub.endpoint)
+    return home
 
 
-@pytest.fixture
-def machine(tmp_path: Path, hub: Hub) -> Machine:
-    return Machine(tmp_path / "hf", hub.endpoint)
+def ask(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """Ask another hub."""
+    template = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 
 
-def one_line(ran: Run) -> str:
-    """The one line that a run which could not judge must have printed."""
-    output = (ran.stdout + ran.stderr).strip().splitlines()
-    assert ran.returncode == USAGE_ERROR, (ran.returncode, output)
-    assert len(output) == 1, output
-    return output[0]
+def tensors(model: HubModel = PINNED, shape: tuple[int, int] = SHAPE) -> HubTensors:
+    """The model's tensors, as another process would find them."""
+    return HubTensors(Repository(model), POSITIONS, shape)
 
 
-def stopped(ran: Run) -> str:
-    """The line of a run that found out about its weights only when a claim asked for them."""
-    assert ran.returncode == USAGE_ERROR, (ran.returncode, ran.stdout, ran.stderr)
-    assert "Traceback" not in ran.stdout + ran.stderr
-    assert "confirmed" not in ran.stdout
-    assert "REFUTED" not in ran.stdout
-    return next(line for line in ran.stdout.splitlines() if "Exit: " in line)
+def config(model: HubModel = PINNED) -> Path:
+    return Repository(model).fetch("config.json")
 
 
-# --- what is fetched --------------------------------------------------------------------------
+def one_line(error: pytest.ExceptionInfo[SubjectError]) -> str:
+    said = str(error.value)
+    assert "\n" not in said
+    assert len(said) < 500
+    return said
 
 
-def test_helix_claims_fetch_the_positions_alone_and_once(hub: Hub, machine: Machine) -> None:
-    ran = machine.run("-k", "helix")
-    assert ran.returncode == 0, ran.stdout
-    assert "6 confirmed, 0 refuted, 0 blocked" in ran.stdout
-    print(f"bytes served for -k helix: {hub.served}, of {len(FILES[WEIGHTS])}")
-    assert hub.served["config.json"] == len(FILES["config.json"])
-    assert W_POS_BYTES < hub.served[WEIGHTS] <= W_POS_BYTES + 2**14
+# --- what is asked for ------------------------------------------------------------------------
+
+
+def test_the_positions_are_received_alone_and_once(hub: Hub) -> None:
+    np.testing.assert_array_equal(tensors()["wpe.weight"], W_POS)
+    assert W_POS.nbytes < hub.served[WEIGHTS] <= W_POS.nbytes + AHEAD
     hub.forget()
-    assert machine.run(*POSITIONS).returncode == 0
+    np.testing.assert_array_equal(tensors()["wpe.weight"], W_POS)
+    assert "wpe.weight" in tensors()
     assert hub.requests == []
 
 
-def test_attention_claims_fetch_the_whole_file_once(hub: Hub, machine: Machine) -> None:
-    ran = machine.run(*ATTENTION)
-    assert "0 confirmed, 1 refuted, 0 blocked" in ran.stdout, ran.stdout
-    print(f"bytes served for -k local_heads: {hub.served}, of {len(FILES[WEIGHTS])}")
-    assert hub.served[WEIGHTS] <= len(FILES[WEIGHTS]) + W_POS_BYTES + 2**14
+def test_another_tensor_brings_the_whole_file_once(hub: Hub, home: Path) -> None:
+    for _ in range(2):
+        np.testing.assert_array_equal(tensors()["wte.weight"], OTHER)
+        assert hub.total <= len(FILES[WEIGHTS])
+    assert len([r for r in hub.requests if r.startswith("GET /delivery")]) == 1
     hub.forget()
-    again = machine.run(*ATTENTION)
-    assert "0 confirmed, 1 refuted, 0 blocked" in again.stdout
+    # It lies where transformers looks for it, and it serves for the positions too.
+    assert hf_hub_download(MODEL, WEIGHTS, revision=COMMIT).startswith(str(home / "hub"))
+    np.testing.assert_array_equal(tensors()["wpe.weight"], W_POS)
     assert hub.requests == []
-    assert machine.kept() >= {"config.json", WEIGHTS}
 
 
-def test_what_huggingface_hub_has_cached_is_used_as_it_is(hub: Hub, machine: Machine) -> None:
-    download = (
-        f"from huggingface_hub import snapshot_download as s; s({MODEL!r}, revision={COMMIT!r})"
-    )
-    subprocess.run(
-        [sys.executable, "-c", download],
-        env=machine.environment(HF_HUB_DISABLE_PROGRESS_BARS="1"),
-        check=True,
-    )
+def test_what_other_programs_have_cached_is_used(hub: Hub) -> None:
+    for name in FILES:
+        hf_hub_download(MODEL, name, revision=COMMIT)
     hub.forget()
-    assert machine.run(*POSITIONS, HF_HUB_OFFLINE="1").returncode == 0
+    np.testing.assert_array_equal(tensors()["wpe.weight"], W_POS)
+    assert config().read_bytes() == FILES["config.json"]
     assert hub.requests == []
-    blob = next(machine.home.rglob(WEIGHTS)).resolve()
-    blob.write_bytes(FILES[WEIGHTS][:-1] + b"x")
-    unpinned = {"gpt2": {"repo": MODEL, "revision": COMMIT}}
-    ran = machine.run(*POSITIONS, models=unpinned, HF_HUB_OFFLINE="1")
-    assert f"expected digest {PINNED['sha256'][WEIGHTS]}, found" in one_line(ran)
 
 
-def test_without_a_subject_gpt2_is_read_from_the_hub(hub: Hub, machine: Machine) -> None:
-    ran = machine.run(*POSITIONS, subject=None)
-    assert "subject: gpt2 at c0ffee00, live" in ran.stdout
-    assert hub.served[WEIGHTS] < len(FILES[WEIGHTS])
+@pytest.mark.parametrize("model", [PINNED, UNPINNED])
+def test_a_file_spoilt_in_the_cache_is_refused(model: HubModel) -> None:
+    path = Path(hf_hub_download(MODEL, WEIGHTS, revision=COMMIT)).resolve()
+    path.write_bytes(FILES[WEIGHTS][:-1] + b"x")
+    with pytest.raises(SubjectError, match=f"expected digest {PINNED.sha256[WEIGHTS]}, found"):
+        tensors(model)["wte.weight"]
 
 
-def test_a_token_is_shown_to_the_hub_and_to_nobody_else(hub: Hub, machine: Machine) -> None:
-    assert machine.run(*POSITIONS, HF_TOKEN="hf_secret").returncode == 0
+@pytest.mark.parametrize("model", [PINNED, UNPINNED])
+def test_a_file_that_repositories_share_is_not_called_spoilt(model: HubModel, home: Path) -> None:
+    # huggingface_hub puts what came by Xet among the blobs of all repositories, under another hash.
+    blob = Path(hf_hub_download(MODEL, WEIGHTS, revision=COMMIT)).resolve()
+    shared = home / "hub/blobs/ab" / ("ab" * 32)
+    shared.parent.mkdir(parents=True)
+    blob.rename(shared)
+    blob.symlink_to(shared)
+    np.testing.assert_array_equal(tensors(model)["wte.weight"], OTHER)
+    shared.write_bytes(FILES[WEIGHTS][:-1] + b"x")
+    with pytest.raises(SubjectError, match=f"expected digest {PINNED.sha256[WEIGHTS]}, found"):
+        tensors(model)["wte.weight"]
+
+
+def test_positions_spoilt_in_the_cache_are_received_again(hub: Hub, home: Path) -> None:
+    tensors(UNPINNED)["wpe.weight"]
+    (kept,) = home.rglob("positions-*.safetensors")
+    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+    hub.forget()
+    np.testing.assert_array_equal(tensors(UNPINNED)["wpe.weight"], W_POS)
+    assert hub.served[WEIGHTS] > W_POS.nbytes
+
+
+def test_a_branch_is_resolved_to_a_commit_which_is_kept_to(hub: Hub) -> None:
+    branch = replace(MOVING, revision="checkpoint-100")
+    hub.repositories[f"{MODEL}@checkpoint-100"] = {
+        "config.json": FILES["config.json"],
+        WEIGHTS: save({"wpe.weight": -W_POS}),
+    }
+    assert Repository(branch).commit == commit_of("checkpoint-100")
+    np.testing.assert_array_equal(tensors(branch)["wpe.weight"], -W_POS)
+    assert Repository(MOVING).commit == COMMIT
+    del hub.repositories[f"{MODEL}@checkpoint-100"]
+    assert Repository(branch).commit == commit_of("checkpoint-100")
+
+
+# --- PyTorch checkpoints ----------------------------------------------------------------------
+
+
+def test_positions_are_received_alone_out_of_a_checkpoint(hub: Hub) -> None:
+    stored = {f"transformer.h.{i}.ln_1.bias": np.zeros(128, np.float32) for i in range(150)}
+    stored |= {"transformer.wte.weight": OTHER, "transformer.wpe.weight": W_POS.astype(np.float16)}
+    hub.repositories[MODEL] = {**FILES, CHECKPOINT: checkpoint(stored)}
+    del hub.repositories[MODEL][WEIGHTS]
+    expected = W_POS.astype(np.float16).astype(np.float32)
+    np.testing.assert_array_equal(tensors(UNPINNED)["wpe.weight"], expected)
+    assert hub.served[CHECKPOINT] <= W_POS.nbytes / 2 + 2 * AHEAD
+    assert hub.served[CHECKPOINT] < len(hub.repositories[MODEL][CHECKPOINT]) / 3
+    assert WEIGHTS not in hub.served
+    whole = tensors(UNPINNED)
+    np.testing.assert_array_equal(whole["transformer.wte.weight"], OTHER)
+    np.testing.assert_array_equal(whole["transformer.wpe.weight"], expected)
+    assert set(whole) == set(stored)
+
+
+def test_safetensors_are_preferred(hub: Hub) -> None:
+    hub.repositories[MODEL][CHECKPOINT] = checkpoint({"wpe.weight": -W_POS})
+    np.testing.assert_array_equal(tensors(UNPINNED)["wpe.weight"], W_POS)
+    assert CHECKPOINT not in hub.served
+
+
+def test_no_weights_at_all(hub: Hub) -> None:
+    del hub.repositories[MODEL][WEIGHTS]
+    with pytest.raises(SubjectError) as error:
+        tensors(UNPINNED)["wpe.weight"]
+    assert f"expected a {WEIGHTS} or a {CHECKPOINT}, found none" in one_line(error)
+
+
+@pytest.mark.parametrize("name", ["wpe.weight", "h.0.attn.c_attn.weight"])
+def test_a_checkpoint_that_would_run_something(hub: Hub, tmp_path: Path, name: str) -> None:
+    class Hostile:
+        def __reduce__(self) -> tuple[Any, tuple[str]]:
+            return os.system, (f"touch {tmp_path}/created",)
+
+    file = io.BytesIO()
+    torch.save({"wpe.weight": torch.from_numpy(W_POS), "x": Hostile()}, file)
+    hub.repositories[MODEL] = {"config.json": FILES["config.json"], CHECKPOINT: file.getvalue()}
+    with pytest.raises(SubjectError) as error:
+        tensors(UNPINNED)[name]
+    assert "unsupported GLOBAL posix.system" in one_line(error)
+    assert not (tmp_path / "created").exists()
+
+
+def test_a_checkpoint_from_before_zip_archives(hub: Hub) -> None:
+    old = checkpoint(TENSORS, _use_new_zipfile_serialization=False)
+    hub.repositories[MODEL] = {"config.json": FILES["config.json"], CHECKPOINT: old}
+    for name in TENSORS:
+        with pytest.raises(SubjectError) as error:
+            tensors(UNPINNED)[name]
+        assert "found a file that is no zip archive, as PyTorch wrote before 1.6" in one_line(error)
+
+
+# --- credentials ------------------------------------------------------------------------------
+
+
+def test_a_token_goes_to_the_hub_and_to_nobody_else(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", hub.known_token)
+    tensors()["wpe.weight"]
+    tensors()["wte.weight"]
     told = {host for host, token in hub.tokens if token}
     assert told == {f"127.0.0.1:{hub.port}"}
     assert {host for host, _ in hub.tokens} == {*told, f"localhost:{hub.port}"}
+
+
+@pytest.mark.parametrize("name", TENSORS)
+def test_a_token_that_is_no_longer_good(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_stale")
+    np.testing.assert_array_equal(tensors()[name], TENSORS[name])
+    said = capsys.readouterr().err
+    assert said.count(f"hub: {hub.endpoint} refuses the token; asking without it") == 1
+    assert [token for _, token in hub.tokens if token] == ["Bearer hf_stale"]
 
 
 # --- faults -----------------------------------------------------------------------------------
@@ -200,413 +270,263 @@ def free_port() -> int:
         return int(unused.getsockname()[1])
 
 
-def test_connection_refused(machine: Machine) -> None:
-    machine.endpoint = f"http://127.0.0.1:{free_port()}"
-    assert "no answer ([Errno 111] Connection refused)" in one_line(machine.run(*FAST))
-    assert machine.seconds < AT_ONCE_S
+def test_connection_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask(monkeypatch, f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(HubUnreachableError) as error:
+        config()
+    assert "found no answer ([Errno 111] Connection refused)" in one_line(error)
 
 
-def test_a_name_that_does_not_exist(machine: Machine) -> None:
-    machine.endpoint = "http://no-such-host.invalid"
-    assert "expected it from http://no-such-host.invalid, found no answer" in one_line(
-        machine.run(*FAST)
-    )
-    assert machine.seconds < AT_ONCE_S
+def test_a_name_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    ask(monkeypatch, "http://no-such-host.invalid")
+    with pytest.raises(HubUnreachableError) as error:
+        config()
+    assert "expected it from commit" not in one_line(error)
+    assert "from http://no-such-host.invalid, found no answer" in one_line(error)
 
 
-def test_a_hub_that_never_answers_is_given_five_seconds(hub: Hub, machine: Machine) -> None:
+def test_a_hub_that_never_answers(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub_module, "ANSWER_WITHIN_S", 0.3)
     hub.faults = [Fault(silent=True)]
-    line = one_line(machine.run(*FAST))
-    assert "found no answer" in line
-    assert machine.seconds < AT_ONCE_S
+    began = time.monotonic()
+    with pytest.raises(HubUnreachableError, match="found no answer"):
+        config()
+    assert time.monotonic() - began < 5
     assert len(hub.requests) == 1
 
 
-@pytest.mark.parametrize(
-    ("status", "said"),
-    [
-        (401, "HTTP 401 Unauthorized"),
-        (404, "HTTP 404 Not Found"),
-        (429, "HTTP 429 Too Many Requests (try again in '60' s)"),
-        (500, "HTTP 500 Internal Server Error"),
-    ],
-)
-def test_a_refusal_is_said_and_not_argued_with(
-    hub: Hub, machine: Machine, status: int, said: str
-) -> None:
-    hub.faults = [Fault(status=status, retry_after=60 if status == 429 else None)]
-    assert said in one_line(machine.run(*FAST))
-    assert len(hub.requests) == 1
-    hub.forget()
-    hub.faults = [Fault(WEIGHTS, status=status, retry_after=60 if status == 429 else None)]
-    assert said in one_line(machine.run(*POSITIONS))
-
-
-def test_a_hub_that_is_broken_leaves_what_is_recorded(hub: Hub, machine: Machine) -> None:
-    hub.faults = [Fault(status=503)]
-    ran = machine.run(*FAST, subject=None)
-    assert ran.returncode == 0, ran.stdout
-    assert "gpt2, recorded on" in ran.stdout
-
-
-@pytest.mark.parametrize("fault", [{"cut": 1_000_000}, {"stall": 1_000_000}])
-def test_a_body_that_breaks_off_is_taken_up_where_it_broke(
-    hub: Hub, machine: Machine, fault: dict[str, int]
-) -> None:
-    hub.faults = [Fault(WEIGHTS, times=2, **fault)]  # type: ignore[arg-type]
-    assert machine.run(*POSITIONS).returncode == 0
-    assert hub.served[WEIGHTS] <= W_POS_BYTES + 2**14
-    assert sum("GET /delivery" in request for request in hub.requests) > 2
-
-
-@pytest.mark.parametrize("fault", [{"cut": 1000}, {"stall": 0}])
-def test_a_body_that_gets_nowhere_is_given_up(
-    hub: Hub, machine: Machine, fault: dict[str, int]
-) -> None:
-    hub.faults = [Fault(WEIGHTS, **fault)]  # type: ignore[arg-type]
-    assert "found no answer" in one_line(machine.run(*POSITIONS))
-    assert sum("GET /delivery" in request for request in hub.requests) == 3
-    hub.forget()
-    assert machine.run(*POSITIONS).returncode == 0
-
-
-def test_a_flipped_byte_of_the_positions_is_no_verdict(hub: Hub, machine: Machine) -> None:
-    # The header says where they are; this is somewhere in the middle of them.
-    length = int.from_bytes(FILES[WEIGHTS][:8], "little")
-    start = json.loads(FILES[WEIGHTS][8 : 8 + length])["wpe.weight"]["data_offsets"][0]
-    hub.faults = [Fault(WEIGHTS, flip=8 + length + start + W_POS_BYTES // 2)]
-    assert f"expected wpe.weight with sha256 {PINNED['W_pos_sha256']}, found" in one_line(
-        machine.run(*POSITIONS)
-    )
-    hub.forget()
-    assert machine.run(*POSITIONS).returncode == 0
-
-
-def test_a_flipped_byte_of_the_file_is_no_verdict(hub: Hub, machine: Machine) -> None:
-    hub.faults = [Fault(WEIGHTS, flip=len(FILES[WEIGHTS]) - 1)]
-    expected = PINNED["sha256"][WEIGHTS]
-    assert f"expected bytes with digest {expected}, received some with" in stopped(
-        machine.run(*ATTENTION)
-    )
-    assert WEIGHTS not in machine.kept()
-    assert f"{WEIGHTS}.partial" not in machine.kept()
-
-
-def test_a_flipped_byte_of_a_small_file_is_no_verdict(hub: Hub, machine: Machine) -> None:
-    hub.faults = [Fault("config.json", flip=20)]
-    assert f"expected bytes with digest {PINNED['sha256']['config.json']}" in one_line(
-        machine.run(*FAST)
-    )
-    unpinned = {"gpt2": {"repo": MODEL, "revision": COMMIT}}
-    hub.forget()
-    hub.faults = [Fault("config.json", flip=20)]
-    assert "expected bytes with digest" in one_line(machine.run(*FAST, models=unpinned))
-
-
-def test_a_file_spoilt_in_the_cache_is_no_verdict(hub: Hub, machine: Machine) -> None:
-    machine.run(*ATTENTION)
-    weights = next(machine.home.rglob(WEIGHTS))
-    content = bytearray(weights.read_bytes())
-    content[-1] ^= 1
-    weights.write_bytes(content)
-    assert f"{weights}: expected digest {PINNED['sha256'][WEIGHTS]}, found" in one_line(
-        machine.run(*POSITIONS)
-    )
-    weights.unlink()
-    positions = next(machine.home.rglob("positions.safetensors"))
-    content = bytearray(positions.read_bytes())
-    content[-1] ^= 1
-    positions.write_bytes(content)
-    hub.forget()
-    assert machine.run(*POSITIONS).returncode == 0
-    assert hub.served[WEIGHTS] >= W_POS_BYTES
-
-
-def test_another_revision_than_was_asked_for(hub: Hub, machine: Machine) -> None:
-    hub.faults = [Fault(commit="d" * 40)]
-    line = one_line(machine.run(*FAST))
-    assert f"expected it from commit {COMMIT} at {hub.endpoint}, found commit 'dddd" in line
-
-
-def test_a_revision_that_is_not_there(machine: Machine) -> None:
-    absent = {"gpt2": {**PINNED, "revision": "a" * 40}}
-    assert "found HTTP 404" in one_line(machine.run(*FAST, models=absent))
-
-
-def test_another_size_than_is_pinned_is_not_downloaded(hub: Hub, machine: Machine) -> None:
-    hub.faults = [Fault(WEIGHTS, size=10**12)]
-    assert f"expected {len(FILES[WEIGHTS])} bytes, found {10**12} announced" in one_line(
-        machine.run(*POSITIONS)
-    )
-    assert WEIGHTS not in hub.served
-
-
-def test_a_server_that_knows_no_ranges(hub: Hub, machine: Machine) -> None:
-    hub.faults = [Fault(WEIGHTS, whole=True)]
-    assert machine.run(*POSITIONS).returncode == 0
-
-
-def test_a_server_that_compresses(hub: Hub, machine: Machine) -> None:
-    hub.faults = [Fault("config.json", gzip=True)]
-    assert machine.run(*FAST).returncode == 0
-
-
-def test_a_hub_that_names_no_digest(hub: Hub, machine: Machine) -> None:
-    hub.faults = [Fault(etag="another")]
-    unpinned = {"gpt2": {"repo": MODEL, "revision": COMMIT}}
-    line = one_line(machine.run(*FAST, models=unpinned))
-    assert f"expected {hub.endpoint} to give a digest, found 'another'" in line
-
-
-def test_a_question_is_given_up_after_five_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert download.REACHABLE_WITHIN_S == 5
-    monkeypatch.setattr(download, "REACHABLE_WITHIN_S", 0.05)
+def test_a_question_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     never = threading.Event()
-    with pytest.raises(HubUnreachableError, match="no answer"):
-        download.ask(never.wait, "a name that is looked up for ever")
+    with pytest.raises(TimeoutError, match=r"nothing in 0\.05 s; with HF_HUB_ETAG_TIMEOUT=60"):
+        hub_module._within(0.05, never.wait)
     never.set()
 
 
-def test_a_full_disk(hub: Hub, machine: Machine) -> None:
-    # No file may grow beyond 4 MB: as far as a program can tell, a disk that fills up.
-    limited = ("sh", "-c", 'ulimit -f 8192; exec "$@"', "sh")
-    line = stopped(machine.run(*ATTENTION, before=limited))
-    assert f"{WEIGHTS}: expected to write there, found File too large" in line
-    assert WEIGHTS not in machine.kept()
+def test_a_login_page_is_no_hub(hub: Hub) -> None:
+    hub.faults = [Fault(portal=True)]
+    with pytest.raises(HubUnreachableError) as error:
+        config()
+    assert "found an answer that names none, as from a proxy or a login page" in one_line(error)
+
+
+def test_a_mirror_that_tells_no_sizes(hub: Hub) -> None:
+    for name in TENSORS:
+        hub.faults = [Fault(unsized=True)]
+        assert config(UNPINNED).read_bytes() == FILES["config.json"]
+        np.testing.assert_array_equal(tensors(UNPINNED)[name], TENSORS[name])
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "kind"),
+    [
+        (401, "HTTP 401 Unauthorized", SubjectError),
+        (404, "HTTP 404 Not Found", SubjectError),
+        (429, "HTTP 429 Too Many Requests (try again in '60' s)", HubUnreachableError),
+        (500, "HTTP 500 Internal Server Error", HubUnreachableError),
+    ],
+)
+def test_a_refusal_is_said_and_not_argued_with(
+    hub: Hub, status: int, said: str, kind: type[SubjectError]
+) -> None:
+    for ask_for in (config, lambda: tensors()["wpe.weight"], lambda: tensors()["wte.weight"]):
+        hub.forget()
+        hub.faults = [Fault(status=status, retry_after=60 if status == 429 else None)]
+        with pytest.raises(SubjectError) as error:
+            ask_for()
+        assert said in one_line(error)
+        assert error.type is kind
+        assert len(hub.requests) == 1
+
+
+@pytest.mark.parametrize("fault", [{"cut": 100_000}, {"stall": 100_000}])
+def test_a_body_that_breaks_off_is_taken_up_where_it_broke(hub: Hub, fault: dict[str, int]) -> None:
+    hub.faults = [Fault(WEIGHTS, times=2, **fault)]  # type: ignore[arg-type]
+    np.testing.assert_array_equal(tensors()["wpe.weight"], W_POS)
+    assert hub.served[WEIGHTS] <= W_POS.nbytes + AHEAD
+
+
+@pytest.mark.parametrize("fault", [{"cut": 1000}, {"stall": 0}])
+def test_a_body_that_gets_nowhere_is_given_up(hub: Hub, fault: dict[str, int]) -> None:
+    hub.faults = [Fault(WEIGHTS, **fault)]  # type: ignore[arg-type]
+    with pytest.raises(HubUnreachableError, match="found no answer"):
+        tensors()["wpe.weight"]
+    assert sum("GET /delivery" in request for request in hub.requests) == ranged.STRIKES
     hub.forget()
-    assert "1 refuted" in machine.run(*ATTENTION).stdout
-    assert hub.served[WEIGHTS] < len(FILES[WEIGHTS])
+    np.testing.assert_array_equal(tensors()["wpe.weight"], W_POS)
 
 
-def test_a_cache_that_cannot_be_written(machine: Machine) -> None:
-    machine.home.mkdir()
-    (machine.home / "assets").write_text("no folder")
-    line = one_line(machine.run(*FAST))
-    assert f"{machine.home}/assets/" in line
-    assert "config.json: expected to write there, found Not a directory" in line
-    # Where there is no hub either, what is recorded does without both.
-    machine.endpoint = f"http://127.0.0.1:{free_port()}"
-    ran = machine.run(*FAST, subject=None)
-    assert ran.returncode == 0, ran.stdout
-    assert "gpt2, recorded on" in ran.stdout
+def test_a_download_that_breaks_off_is_taken_up_in_the_same_run(hub: Hub) -> None:
+    hub.faults = [Fault(WEIGHTS, times=1, cut=500_000)]
+    np.testing.assert_array_equal(tensors()["wte.weight"], OTHER)
+    assert hub.served[WEIGHTS] <= len(FILES[WEIGHTS]) + 500_000
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes wherever it likes")
-def test_a_cache_without_write_permission(machine: Machine) -> None:
-    machine.home.mkdir()
-    machine.home.chmod(0o500)
-    assert "expected to write there, found Permission denied" in one_line(machine.run(*FAST))
+def test_a_flipped_byte_of_the_positions(hub: Hub) -> None:
+    start = len(FILES[WEIGHTS]) - W_POS.nbytes - OTHER.nbytes
+    hub.faults = [Fault(WEIGHTS, flip=start + 1000)]
+    with pytest.raises(SubjectError, match=f"with sha256 {PINNED.W_pos_sha256}, found"):
+        tensors()["wpe.weight"]
+    hub.forget()
+    np.testing.assert_array_equal(tensors()["wpe.weight"], W_POS)
 
 
-def test_two_processes_at_once_download_once(hub: Hub, machine: Machine) -> None:
-    hub.faults = [Fault(WEIGHTS, pace=0.005)]
-    both = [
-        subprocess.Popen(
-            machine.command(ATTENTION, "gpt2", None),
-            cwd=ROOT,
-            env=machine.environment(),
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    outputs = [process.communicate()[0] for process in both]
-    assert all("0 confirmed, 1 refuted, 0 blocked" in output for output in outputs), outputs
-    assert hub.served[WEIGHTS] <= len(FILES[WEIGHTS]) + W_POS_BYTES + 2 * 2**14
+def test_a_flipped_byte_of_positions_in_a_checkpoint(hub: Hub) -> None:
+    content = checkpoint({"wpe.weight": W_POS})
+    hub.repositories[MODEL] = {"config.json": FILES["config.json"], CHECKPOINT: content}
+    hub.faults = [Fault(CHECKPOINT, flip=content.index(W_POS[9].tobytes()))]
+    with pytest.raises(SubjectError, match="found Bad CRC-32"):
+        tensors(UNPINNED)["wpe.weight"]
 
 
-def test_an_interrupted_download_is_resumed(hub: Hub, machine: Machine) -> None:
-    hub.faults = [Fault(WEIGHTS, pace=0.02)]
-    process = subprocess.Popen(
-        machine.command(ATTENTION, "gpt2", None),
-        cwd=ROOT,
-        env=machine.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+@pytest.mark.parametrize("model", [PINNED, UNPINNED])
+@pytest.mark.parametrize("name", FILES)
+def test_a_flipped_byte_of_a_file(hub: Hub, home: Path, model: HubModel, name: str) -> None:
+    hub.faults = [Fault(name, flip=20)]
+    with pytest.raises(SubjectError, match="expected digest"):
+        Repository(model).fetch(name)
+    hub.forget()
+    assert Repository(model).fetch(name).read_bytes() == FILES[name]
+
+
+def test_another_revision_than_was_asked_for(hub: Hub) -> None:
+    hub.faults = [Fault(commit="d" * 40)]
+    with pytest.raises(SubjectError) as error:
+        config()
+    assert f"expected it from commit {COMMIT} at {hub.endpoint}, found commit 'dddd" in one_line(
+        error
     )
-    half = len(FILES[WEIGHTS]) // 2
-    while hub.served.get(WEIGHTS, 0) < W_POS_BYTES + half:
-        time.sleep(0.01)
-        assert process.poll() is None, process.communicate()
-    process.send_signal(signal.SIGINT)
-    output = process.communicate()[0]
-    assert process.returncode == pytest.ExitCode.INTERRUPTED, output
-    assert "confirmed" not in output.replace("0 confirmed", "")
-    hub.forget()
-    ran = machine.run(*ATTENTION)
-    assert "0 confirmed, 1 refuted, 0 blocked" in ran.stdout
-    print(f"bytes served after Ctrl-C: {hub.served}, of {len(FILES[WEIGHTS])}")
-    assert hub.served[WEIGHTS] < len(FILES[WEIGHTS]) - half + 2**20
+
+
+def test_a_revision_that_is_not_there() -> None:
+    with pytest.raises(SubjectError, match="found HTTP 404"):
+        config(replace(PINNED, revision="a" * 40))
+
+
+def test_a_file_larger_than_is_pinned_is_not_downloaded(hub: Hub) -> None:
+    hub.faults = [Fault(WEIGHTS, size=10**12)]
+    with pytest.raises(SubjectError, match=f"bytes at most, found {10**12} announced"):
+        tensors()["wte.weight"]
+    assert WEIGHTS not in hub.served
+
+
+def test_a_small_file_that_is_large_is_not_downloaded(hub: Hub) -> None:
+    hub.faults = [Fault("config.json", size=10**12)]
+    with pytest.raises(SubjectError, match=f"bytes at most, found {10**12} announced"):
+        config(UNPINNED)
+
+
+def test_a_server_that_knows_no_ranges(hub: Hub) -> None:
+    hub.faults = [Fault(WEIGHTS, whole=True)]
+    np.testing.assert_array_equal(tensors()["wpe.weight"], W_POS)
+
+
+def test_a_server_that_compresses(hub: Hub) -> None:
+    hub.faults = [Fault("config.json", gzip=True)]
+    assert config().read_bytes() == FILES["config.json"]
+
+
+@pytest.mark.parametrize("name", ["another", "../../../escaped", "/tmp/escaped", "..%2Fescaped"])
+def test_names_that_the_hub_gives_are_no_paths(hub: Hub, tmp_path: Path, name: str) -> None:
+    hub.faults = [Fault(etag=name)]
+    with pytest.raises(SubjectError, match=f"expected {hub.endpoint} to give a digest, found"):
+        config(UNPINNED)
+    hub.faults = [Fault(commit=name)]
+    with pytest.raises(SubjectError, match="found commit"):
+        config(MOVING)
+    assert not list(tmp_path.rglob("*escaped*"))
+    assert not Path("/tmp/escaped").exists()
+
+
+def test_a_full_disk(hub: Hub, home: Path) -> None:
+    # No file may grow beyond 1 MB: as far as a program can tell, a disk that fills up.
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))
+    try:
+        with pytest.raises(SubjectError) as error:
+            tensors()["wte.weight"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "expected to write there, found File too large" in one_line(error)
+    np.testing.assert_array_equal(tensors()["wte.weight"], OTHER)
+
+
+def test_a_cache_that_cannot_be_written(home: Path) -> None:
+    home.write_text("no folder")
+    with pytest.raises(SubjectError) as error:
+        config()
+    assert f"{home}/" in one_line(error)
+    assert "expected to write there, found Not a directory" in one_line(error)
+
+
+def test_positions_that_cannot_be_kept(home: Path) -> None:
+    config()
+    (home / "assets").write_text("no folder")
+    with pytest.raises(SubjectError, match="expected to write there, found Not a directory"):
+        tensors()["wpe.weight"]
 
 
 # --- offline ----------------------------------------------------------------------------------
 
 
-def test_offline_and_without_a_cache(hub: Hub, machine: Machine) -> None:
-    line = one_line(machine.run(*FAST, HF_HUB_OFFLINE="1"))
-    assert f"expected config.json in {machine.home}, as HF_HUB_OFFLINE is set, found none" in line
-    assert hub.requests == []
-
-
-def test_a_cache_carried_to_another_machine(hub: Hub, machine: Machine, tmp_path: Path) -> None:
-    machine.run(*ATTENTION)
-    text = (ROOT / "ARTIFACT.md").read_text()
-    here, there = re.findall(r"^(?:H=|tar ).*$", text, re.MULTILINE)
-    other = Machine(tmp_path / "other" / "hf", "http://127.0.0.1:9")
-    for line, home in ((here, machine.home), (there, other.home)):
-        environment = {**os.environ, "HF_HOME": str(home)}
-        subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment, check=True)
-    machine.home.rename(tmp_path / "gone")
+def test_offline(hub: Hub, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    for ask_for in (config, lambda: tensors()["wpe.weight"]):
+        with pytest.raises(HubUnreachableError) as error:
+            ask_for()
+        assert f"in {home}/hub, as HF_HUB_OFFLINE is set, found none" in one_line(error)
+    assert not tensors().are_available()
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    assert tensors().are_available()
+    tensors()["wpe.weight"]
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     hub.forget()
-    ran = other.run(*ATTENTION, HF_HUB_OFFLINE="1")
-    assert "0 confirmed, 1 refuted, 0 blocked" in ran.stdout
-    folder = next(other.home.rglob(WEIGHTS)).parent
-    ran = other.run(*POSITIONS, subject=str(folder), HF_HUB_OFFLINE="1")
-    assert ran.returncode == 0, ran.stdout
+    assert list(tensors()) == ["wpe.weight"]
+    np.testing.assert_array_equal(tensors()["wpe.weight"], W_POS)
     assert hub.requests == []
 
 
-# --- safety -----------------------------------------------------------------------------------
+# --- hostile files ----------------------------------------------------------------------------
 
 
-def test_a_repository_with_nothing_but_a_pickle(hub: Hub, machine: Machine) -> None:
-    hub.repositories[MODEL] = {"config.json": FILES["config.json"], "pytorch_model.bin": b"x"}
-    line = one_line(machine.run(*POSITIONS))
-    assert "found only pytorch_model.bin, a pickle" in line
-    assert "pytorch_model.bin" not in hub.served
+def header(entries: object, length: int | None = None, rest: int = 200_000) -> bytes:
+    text = entries if isinstance(entries, bytes) else json.dumps(entries).encode()
+    return (len(text) if length is None else length).to_bytes(8, "little") + text + bytes(rest)
 
 
-@pytest.mark.parametrize("name", ["../../../escaped", "/tmp/escaped", "..%2F..%2Fescaped"])
-def test_names_that_the_hub_gives_are_no_paths(
-    hub: Hub, machine: Machine, tmp_path: Path, name: str
-) -> None:
-    hub.faults = [Fault(etag=name)]
-    assert machine.run(*POSITIONS).returncode == 0
-    hub.faults = [Fault(commit=name)]
-    moving = {"gpt2": {"repo": MODEL}}
-    machine.home = tmp_path / "home" / "hf"
-    assert "found commit" in one_line(machine.run(*FAST, models=moving))
-    assert not list(tmp_path.rglob("*escaped*"))
-    assert not Path("/tmp/escaped").exists()
+def entry(shape: tuple[int, ...], start: int, stop: int) -> dict[str, object]:
+    return {"dtype": "F32", "shape": shape, "data_offsets": [start, stop]}
 
 
-def hostile(header: bytes, rest: bytes = b"", length: int | None = None) -> bytes:
-    return (len(header) if length is None else length).to_bytes(8, "little") + header + rest
-
-
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (hostile(b"{}", b"x" * 200_000, 2**63), "expected a header of 1 to"),
-        (hostile(b"[" * 10_000, b"x" * 200_000), "expected a header in JSON"),
-        (
-            hostile(
-                b'{"wpe.weight": {"dtype": "F32", "shape": [1024, 768], "data_offsets": '
-                b"[0, 1000000000000]}}",
-                b"x" * 200_000,
-            ),
-            "expected of 'wpe.weight' 3145728 bytes",
-        ),
-        (
-            hostile(
-                b'{"wpe.weight": {"dtype": "F32", "shape": [1000000, 768], "data_offsets": '
-                b"[0, 3072000000]}}",
-                b"x" * 200_000,
-            ),
-            "expected tensors up to byte",
-        ),
-    ],
-)
-def test_a_hostile_header_is_refused_before_anything_is_read(
-    hub: Hub, machine: Machine, content: bytes, said: str
-) -> None:
-    hub.repositories[MODEL][WEIGHTS] = content
-    unpinned = {"gpt2": {"repo": MODEL, "revision": COMMIT}}
-    assert said in one_line(machine.run(*POSITIONS, models=unpinned))
-    assert hub.served[WEIGHTS] <= 2**16
-
-
-def test_a_matrix_larger_than_the_configuration_says_is_not_read(
-    hub: Hub, machine: Machine
-) -> None:
-    hub.repositories[MODEL][WEIGHTS] = save({"wpe.weight": np.zeros((4096, 768), np.float32)})
-    unpinned = {"gpt2": {"repo": MODEL, "revision": COMMIT}}
-    line = one_line(machine.run(*POSITIONS, models=unpinned))
-    assert "of shape (1024, 768) as in config.json, found F32 (4096, 768)" in line
-    assert hub.served[WEIGHTS] <= 2**14
-
-
-# --- more subjects ----------------------------------------------------------------------------
-
-
-def report(machine: Machine, tmp_path: Path, *selection: str, **options: Any) -> dict[str, Any]:
-    path = tmp_path / "report.json"
-    ran = machine.run(*selection, "--claims-json", str(path), **options)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    content: dict[str, Any] = json.loads(path.read_text()) | {"printed": ran.stdout}
-    return content
-
-
-def test_another_model_is_a_replication_and_its_commit_and_digest_are_told(
-    hub: Hub, machine: Machine, tmp_path: Path
-) -> None:
-    medium = {"n_layer": 24, "n_head": 16, "n_embd": 1024}
-    rows = helix_rows(1024, 1024)
-    hub.repositories["openai-community/gpt2-medium"] = {
-        "config.json": json.dumps({**CONFIG, **medium}).encode(),
-        WEIGHTS: save({"transformer.wpe.weight": rows, "wte.weight": rows}),
-    }
-    models = {"gpt2": PINNED, "gpt2-medium": {"repo": "openai-community/gpt2-medium"}}
-    content = report(machine, tmp_path, *POSITIONS, subject="gpt2-medium", models=models)
-    assert content["subject"]["replication"] is True
-    assert content["subject"]["commit"] == COMMIT
-    assert content["subject"]["digests"]["wpe.weight"] == sha256_of_tensor(rows)
-    assert "gpt2-medium at c0ffee00, live, a replication: not GPT-2 small" in content["printed"]
-    assert "replication  " in content["printed"]
-    assert hub.served[WEIGHTS] <= rows.nbytes + 2**14
-    assert not any("wte" in request for request in hub.requests)
-    content = report(machine, tmp_path, *POSITIONS, models=models)
-    assert content["subject"]["replication"] is False
-    assert "replication" not in content["printed"]
-    hub.forget()
-    report(machine, tmp_path, *POSITIONS, subject="gpt2-medium", models=models, HF_HUB_OFFLINE="1")
-    assert hub.requests == []
-
-
-OTHERS: dict[str, tuple[dict[str, float], str, int]] = {
-    "opt": (
-        {"num_hidden_layers": 12, "num_attention_heads": 12},
-        "model.decoder.embed_positions.weight",
-        2,
-    ),
-    "gpt_neo": (
-        {"num_layers": 12, "num_heads": 12, "layer_norm_epsilon": 1e-5},
-        "transformer.wpe.weight",
-        0,
-    ),
-    "bert": (
-        {"num_hidden_layers": 12, "num_attention_heads": 12, "layer_norm_eps": 1e-12},
-        "bert.embeddings.position_embeddings.weight",
-        0,
-    ),
+GOOD = entry((200, 250), 0, 200_000)
+HOSTILE = {
+    "length": header(b"{}", 2**63),
+    "nesting": header(b"[" * 10_000),
+    "larger than its shape": header({"wpe.weight": entry(SHAPE, 0, 10**12)}),
+    "beyond the end": header({"wpe.weight": entry((10**6, 768), 0, 3072 * 10**6)}),
+    "overlap": header({"wpe.weight": GOOD, "x": entry((100,), 400, 800)}),
+    "gap": header({"wpe.weight": entry((100,), 0, 400), "x": entry((49_800,), 800, 200_000)}),
+    "twins": header(b'{"a": %b, "a": %b}' % ((json.dumps(GOOD).encode(),) * 2)),
+    "unknown type": header({"wpe.weight": {**GOOD, "dtype": "Q7"}}),
 }
 
 
-@pytest.mark.parametrize("kind", OTHERS)
-def test_each_architecture_names_its_positions(
-    hub: Hub, machine: Machine, tmp_path: Path, kind: str
-) -> None:
-    sizes, name, padding = OTHERS[kind]
-    rows = helix_rows(600, 256).astype(np.float16)
-    noise = np.full((padding, 256), 100, np.float16)
-    config = {"model_type": kind, "hidden_size": 256, "max_position_embeddings": 600, **sizes}
-    config["num_attention_heads" if kind != "gpt_neo" else "num_heads"] = 8
-    hub.repositories[MODEL] = {
-        "config.json": json.dumps(config).encode(),
-        WEIGHTS: save({name: np.concatenate([noise, rows]), "zz": np.zeros(10**6, np.float32)}),
-    }
-    models = {"gpt2": PINNED, kind: {"repo": MODEL, "revision": COMMIT}}
-    content = report(machine, tmp_path, *POSITIONS, subject=kind, models=models)
-    assert sha256_of_tensor(rows.astype(np.float32)) in content["subject"]["digests"].values()
-    assert hub.served[WEIGHTS] < rows.nbytes + noise.nbytes + 2**14 + 1
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_header_is_refused_before_anything_is_read(hub: Hub, what: str) -> None:
+    hub.repositories[MODEL][WEIGHTS] = HOSTILE[what]
+    with pytest.raises(SubjectError) as error:
+        tensors(UNPINNED)["wpe.weight"]
+    assert f"{MODEL}/{WEIGHTS}: expected" in one_line(error)
+    assert hub.served[WEIGHTS] <= AHEAD
+
+
+def test_a_matrix_larger_than_the_configuration_says_is_not_read(hub: Hub) -> None:
+    hub.repositories[MODEL][WEIGHTS] = save({"wpe.weight": np.zeros((9999, 128), np.float32)})
+    with pytest.raises(SubjectError, match=r"as in config\.json, found \(9999, 128\)"):
+        tensors(UNPINNED)["wpe.weight"]
+    assert hub.served[WEIGHTS] <= AHEAD
+
+
+def test_a_model_without_positions(hub: Hub) -> None:
+    hub.repositories[MODEL][WEIGHTS] = save({"wte.weight": OTHER})
+    with pytest.raises(MissingInputError):
+        tensors(UNPINNED)["wpe.weight"]

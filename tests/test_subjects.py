@@ -100,7 +100,9 @@ def test_no_learned_positions(folder: Folder, kind: str | None) -> None:
 def test_no_weights(folder: Folder) -> None:
     path = folder()
     (path / "model.safetensors").unlink()
-    with pytest.raises(SubjectError, match=r"expected a model\.safetensors, found none"):
+    with pytest.raises(
+        SubjectError, match=r"expected a model\.safetensors or a pytorch_model\.bin, found none"
+    ):
         opened(path)
 
 
@@ -108,7 +110,7 @@ def test_no_weights(folder: Folder) -> None:
 def test_a_truncated_file(folder: Folder, keep: int) -> None:
     weights = folder() / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:keep])
-    with pytest.raises(SubjectError, match=f"expected a whole safetensors file, found {keep} byte"):
+    with pytest.raises(SubjectError, match="expected a whole safetensors file"):
         opened(weights.parent)
 
 

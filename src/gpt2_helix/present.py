@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gpt2_helix.claim import BLOCKED, REFUTED, Subject, labelled
+from gpt2_helix.records import RecordedSubject
 
 TABLE_WIDTH = 150
 """Columns that the table needs."""
@@ -118,6 +119,8 @@ def _printed(grid: Table, width: int) -> str:
 def describe(subject: Subject, *, replication: bool) -> str:
     """One line: what is under test, and on which evidence."""
     how = f"recorded on {subject.recorded_on}" if subject.recorded_on else subject.evidence
+    if isinstance(subject, RecordedSubject) and subject.because:
+        how += f" and not measured: {subject.because}"
     if replication:
         how += ", a replication: not GPT-2 small"
     at = f" at {subject.commit[:8]}" if subject.commit else ""

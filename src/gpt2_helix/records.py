@@ -40,6 +40,8 @@ class RecordedSubject:
     """
 
     evidence: Evidence = "recorded"
+    because: str | None = None
+    """Why the model itself is not measured, where the user did not ask for the record."""
     source: str | None = None
     commit: str | None = None
 

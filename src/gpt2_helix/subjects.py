@@ -1,6 +1,8 @@
 """From what the user typed to a model under test: the one door that models come in by."""
 
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +13,16 @@ from gpt2_helix.models.built import BUILT, open_built
 from gpt2_helix.models.config import read_config
 from gpt2_helix.models.folder import MINILM, open_folder, open_minilm
 from gpt2_helix.models.model import Model
-from gpt2_helix.models.table import HUB_MODELS, SHIPPED
+from gpt2_helix.models.table import HUB_MODELS, SHIPPED, HubModel
 from gpt2_helix.records import RecordedSubject
 from gpt2_helix.texts import Material
-from gpt2_helix.weights import hub
+from gpt2_helix.weights.hub import HubTensors, Repository
+from gpt2_helix.weights.ranged import NoSuchFileError
 from gpt2_helix.weights.versions import sha256_of_version
 
 DEFAULT = "gpt2"
 CONTROL = "control:"
+HUB = "hub:"
 BUILT_PREFIX = "built:"
 RECORDED = "recorded:"
 
@@ -29,10 +33,12 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
     Parameters
     ----------
     spec
-        ``gpt2`` or another name of ``table.HUB_MODELS``; ``mini`` or another model that ships in
-        ``data/``; ``minilm``; ``built:NAME``, a model made here; a folder in Hugging Face layout,
-        complete or not; ``control:NAME`` or ``control:NAME:SPEC``, a broken copy of GPT-2 small
-        or of another subject; ``recorded:NAME``, the recorded measurements of a subject. None is
+        ``gpt2`` or another name of ``table.HUB_MODELS``; ``hub:OWNER/NAME`` or
+        ``hub:OWNER/NAME@REVISION``, any model on the hub, at a branch, tag or commit; ``mini`` or
+        another model that ships in ``data/``; ``minilm``; ``built:NAME``, a model made here; a
+        folder in Hugging Face layout, complete or not; ``control:NAME`` or
+        ``control:NAME:SPEC``, a broken copy of GPT-2 small or of another subject;
+        ``recorded:NAME``, the recorded measurements of a subject. None is
         GPT-2 small from the hub or its cache, or its recorded measurements if neither has it.
     data
         Where records are, by subject.
@@ -48,9 +54,11 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
     with_text = replace(given, corpus=given.corpus or (data / "texts",))
     if spec is None:
         try:
-            return open_hub(DEFAULT, with_text, complete=True)
-        except HubUnreachableError:
-            return RecordedSubject(DEFAULT, data / DEFAULT)
+            return open_hub(DEFAULT, HUB_MODELS[DEFAULT], with_text, complete=True)
+        except HubUnreachableError as error:
+            recorded = RecordedSubject(DEFAULT, data / DEFAULT)
+            recorded.because = str(error)
+            return recorded
     if spec.startswith(CONTROL):
         name, _, base = spec.removeprefix(CONTROL).partition(":")
         return controls.broken_copy(open_subject(base or None, data, material), name, spec)
@@ -58,7 +66,9 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
         name = spec.removeprefix(RECORDED)
         return RecordedSubject(name, data / name)
     if spec in HUB_MODELS:
-        return open_hub(spec, with_text)
+        return open_hub(spec, HUB_MODELS[spec], with_text)
+    if spec.startswith(HUB):
+        return open_hub(spec, _on_the_hub(spec), with_text)
     if spec in SHIPPED:
         return open_folder(data / spec / "model", spec, with_text)
     if spec == MINILM:
@@ -71,19 +81,20 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
         raise SubjectError(
             f"--subject: expected built: and one of {', '.join(BUILT)}, found {spec!r}"
         )
-    known = ", ".join(
-        [*HUB_MODELS, *SHIPPED, MINILM, "built:NAME", "control:NAME", "recorded:NAME"]
-    )
+    forms = ("hub:OWNER/NAME[@REVISION]", "built:NAME", "control:NAME", "recorded:NAME")
+    known = ", ".join([*HUB_MODELS, *SHIPPED, MINILM, *forms])
     raise SubjectError(f"--subject: expected {known} or a folder, found {spec!r}")
 
 
-def open_hub(name: str, material: Material, *, complete: bool = False) -> Model:
+def open_hub(name: str, model: HubModel, material: Material, *, complete: bool = False) -> Model:
     """Open a model of the hub.
 
     Parameters
     ----------
     name
-        Key of ``table.HUB_MODELS``.
+        As the user gave it.
+    model
+        Where it is, and what its files must be.
     material
         Text to run through it.
     complete
@@ -96,27 +107,39 @@ def open_hub(name: str, material: Material, *, complete: bool = False) -> Model:
     SubjectError
         If what the hub has is not sound.
     """
-    model = HUB_MODELS[name]
-    config_path = hub.fetch(model, "config.json")
+    repository = Repository(model)
+    config_path = repository.fetch("config.json")
     config = read_config(config_path)
-    commit = hub.commit_of(model)
-    tensors = hub.HubTensors(model, config, commit)
+    stored = config.architecture
+    shape = (config.n_positions + stored.padding, config.n_embd)
+    tensors = HubTensors(repository, stored.stored_W_pos, shape)
     if complete and not tensors.are_available():
         raise HubUnreachableError(f"{model.repo}: expected every tensor, found some at most")
 
     def file(wanted: str) -> Path | None:
         # Of a pinned model, only pinned files are read.
-        return hub.fetch(model, wanted) if wanted in (model.sha256 or [wanted]) else None
+        if model.sha256 and wanted not in model.sha256:
+            return None
+        with suppress(NoSuchFileError):
+            return repository.fetch(wanted)
+        return None
 
     return Model(
         name,
         config,
         tensors,
         {"config.json": sha256_of_version(config_path)},
-        commit=commit,
+        commit=repository.commit,
         material=material,
         file=file,
     )
+
+
+def _on_the_hub(spec: str) -> HubModel:
+    repo, _, revision = spec.removeprefix(HUB).partition("@")
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo) or ".." in revision:
+        raise SubjectError(f"--subject: expected hub:OWNER/NAME[@REVISION], found {spec!r}")
+    return HubModel(repo, revision or "main")
 
 
 def weaker_evidence(subject: Subject, data: Path) -> list[Subject]:

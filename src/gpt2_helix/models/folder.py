@@ -7,14 +7,14 @@ from gpt2_helix.errors import SubjectError
 from gpt2_helix.models.config import read_config
 from gpt2_helix.models.model import Model
 from gpt2_helix.texts import Material
-from gpt2_helix.weights.tensors import WEIGHTS, SafetensorsFile
+from gpt2_helix.weights.files import open_weights, weights_in
 from gpt2_helix.weights.versions import sha256_of_version
 
 MINILM = "minilm"
 
 
 def open_folder(folder: Path, name: str, material: Material | None = None) -> Model:
-    """Open a folder with ``config.json`` and ``model.safetensors``.
+    """Open a folder with ``config.json`` and a file of weights; see ``weights.files``.
 
     Raises
     ------
@@ -22,8 +22,8 @@ def open_folder(folder: Path, name: str, material: Material | None = None) -> Mo
         If a file is not there or not sound.
     """
     config = read_config(folder / "config.json")
-    weights = folder / WEIGHTS
-    tensors = SafetensorsFile(weights)  # First, as it says what is wrong with the file.
+    weights = weights_in(folder)
+    tensors = open_weights(weights)  # First, as it says what is wrong with the file.
     digests = {path.name: sha256_of_version(path) for path in (folder / "config.json", weights)}
 
     def file(wanted: str) -> Path | None:

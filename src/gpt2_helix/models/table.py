@@ -12,7 +12,8 @@ class HubModel:
     Attributes
     ----------
     repo, revision
-        Repository id and commit; without one, what ``main`` is when it is first asked for.
+        Repository id, and a commit, branch or tag. The commit that a branch or a tag stands for
+        when it is first read is kept to.
     size, sha256
         File name to the bytes it must have: how many, and their hexadecimal sha256.
     W_pos_sha256
@@ -20,7 +21,7 @@ class HubModel:
     """
 
     repo: str
-    revision: str | None = None
+    revision: str = "main"
     size: dict[str, int] = field(default_factory=dict)
     sha256: dict[str, str] = field(default_factory=dict)
     W_pos_sha256: str | None = None

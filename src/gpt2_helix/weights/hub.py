@@ -1,74 +1,209 @@
-"""Models on the Hugging Face hub: the whole file, or no more of it than the positions.
+"""Models on the Hugging Face hub: whole files, or no more of them than the positions.
 
-Addresses, caches and credentials are huggingface_hub's, so that ``HF_HOME``, ``HF_ENDPOINT``,
-``HF_TOKEN`` and ``HF_HUB_OFFLINE`` mean what they mean everywhere. What the hub's own cache holds
-is used; what is downloaded here goes beside it, into the assets folder of ``HF_HOME``, where a
-model's folder is one that ``--subject`` takes. No part of a file name comes from the hub except a
-commit of forty hexadecimal digits. Everything is checked before it is used.
+Addresses, caches, credentials and downloads are huggingface_hub's, so that ``HF_HOME``,
+``HF_ENDPOINT``, ``HF_TOKEN``, ``HF_HUB_OFFLINE`` and ``HF_HUB_ETAG_TIMEOUT`` mean what they mean
+everywhere, and a file is downloaded once for all programs. Added here: a limit on the time for
+the first answer, digests, errors of one line, and the positions read alone.
 """
 
 import hashlib
+import multiprocessing
+import os
 import re
 import sys
-from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
-from io import BytesIO
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
-from huggingface_hub import HfFileMetadata, constants, model_info, try_to_load_from_cache
-from huggingface_hub.utils import WeakFileLock  # type: ignore[attr-defined]
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
+from huggingface_hub import (
+    HfFileMetadata,
+    constants,
+    get_hf_file_metadata,
+    get_token,
+    hf_hub_download,
+    hf_hub_url,
+    try_to_load_from_cache,
 )
-from safetensors import safe_open
-from safetensors.numpy import save
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+from safetensors.numpy import save_file
 
 from gpt2_helix.errors import HubUnreachableError, MissingInputError, SubjectError
-from gpt2_helix.models.config import Config
 from gpt2_helix.models.table import HubModel
-from gpt2_helix.weights import download
-from gpt2_helix.weights.header import (
-    LENGTH_BYTES,
-    Entry,
-    HeaderError,
-    header_length,
-    parse_header,
-)
-from gpt2_helix.weights.tensors import (
-    KINDS,
-    PICKLE,
-    WEIGHTS,
-    Array,
-    SafetensorsFile,
-    only_a_pickle,
-    sha256_of_tensor,
-)
+from gpt2_helix.weights.files import KINDS, PARTS, Part, open_weights
+from gpt2_helix.weights.ranged import NoSuchFileError, RangedFile, refusing
+from gpt2_helix.weights.tensors import Array, SafetensorsFile, sha256_of_tensor
 from gpt2_helix.weights.versions import CACHE, sha256_of_version
 
-POSITIONS = "positions.safetensors"
-"""Where the position matrix is kept when it is all that was read of a file."""
 LARGEST = 2**24
 """Bytes of any file but the weights; vocabularies have a million or two."""
-AGAIN = "delete the file to download it anew"
+LARGEST_WEIGHTS = 2**36
+COMMIT = re.compile(r"[0-9a-f]{40}")
 DIGEST = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 """The hub names a large file by its sha256 and a small one as git does."""
-FIRST_BYTES = 2**14
-"""Asked for first; GPT-2 small's header fits."""
+ANSWER_WITHIN_S = float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or 5)
+"""Seconds for the first answer; without the variable half of what huggingface_hub gives it."""
+AGAIN = "delete the file to download it again"
+
+Answer = TypeVar("Answer")
+
+
+class Repository:
+    """A model's repository on the hub, read at one commit.
+
+    Parameters
+    ----------
+    model
+        Which one, and what its files must be.
+    """
+
+    def __init__(self, model: HubModel) -> None:
+        self.model = model
+        self.name = model.repo
+        self._token: bool | None = None
+        """None for what huggingface_hub would send; False once the hub has refused that."""
+
+    @cached_property
+    def commit(self) -> str:
+        """The commit; of a branch or a tag the one in the cache, from when it was first read.
+
+        Raises
+        ------
+        HubUnreachableError, SubjectError
+            If it is not known, and the hub does not say.
+        """
+        if COMMIT.fullmatch(self.model.revision):
+            return self.model.revision
+        return self._fetch("config.json", self.model.revision).parent.name
+
+    @cached_property
+    def weights(self) -> str:
+        """Name of the file of weights: one that is cached, or else one that the hub has.
+
+        Raises
+        ------
+        HubUnreachableError, SubjectError
+            If none is cached, and the hub does not answer or has none.
+        """
+        for name in KINDS:
+            if self.cached(name):
+                return name
+        for name in KINDS:
+            with suppress(NoSuchFileError):
+                self._announced(name, self.commit)
+                return name
+        raise SubjectError(f"{self.name}: expected a {' or a '.join(KINDS)}, found none")
+
+    def cached(self, filename: str) -> Path | None:
+        """Path of a file in the cache; None if it is not there."""
+        found = try_to_load_from_cache(self.name, filename, revision=self.commit)
+        return Path(found) if isinstance(found, str) else None
+
+    def fetch(self, filename: str) -> Path:
+        """Path of a file, from the cache or downloaded into it, checked.
+
+        Raises
+        ------
+        HubUnreachableError
+            If it is not cached and the hub does not answer.
+        NoSuchFileError, SubjectError
+            If there is no such file, the hub refuses, nothing can be written, or the bytes are not
+            those that are pinned or announced.
+        """
+        return self._fetch(filename, self.commit)
+
+    def open(self, filename: str) -> RangedFile:
+        """Open a file on the hub, to be read in ranges; errors as for ``fetch``."""
+        size = self._announced(filename, self.commit).size
+        url = hf_hub_url(self.name, filename, revision=self.commit)
+        headers = build_hf_headers(token=self._token)
+        return RangedFile(url, headers, size, f"{self.name}/{filename}", ANSWER_WITHIN_S)
+
+    def _fetch(self, filename: str, revision: str) -> Path:
+        size, pinned = self.model.size.get(filename), self.model.sha256.get(filename)
+        found = try_to_load_from_cache(self.name, filename, revision=revision)
+        if isinstance(found, str):
+            path = Path(found)
+            # A link to a file that has the digest for a name; that may be a link itself, to one
+            # which is shared between repositories and has another kind of name.
+            _check(path, size, pinned or (path.readlink().name if path.is_symlink() else ""))
+            return path
+        what, digest = f"{self.name}/{filename}", self._announced(filename, revision).etag or ""
+        if not DIGEST.fullmatch(digest):  # huggingface_hub makes it a part of a path.
+            raise SubjectError(
+                f"{what}: expected {constants.ENDPOINT} to give a digest, found {digest!r:.80}"
+            )
+        with refusing(what):
+            path = Path(
+                hf_hub_download(
+                    self.name,
+                    filename,
+                    revision=revision,
+                    token=self._token,
+                    etag_timeout=ANSWER_WITHIN_S,
+                )
+            )
+        try:
+            _check(path, size, pinned or digest)
+        except SubjectError:
+            path.resolve().unlink()
+            raise
+        return path
+
+    def _announced(self, filename: str, revision: str) -> HfFileMetadata:
+        """What the hub says of a file, if that agrees with what is known; one question."""
+        what = f"{self.name}/{filename}"
+        if constants.HF_HUB_OFFLINE:
+            raise HubUnreachableError(
+                f"{self.name}: expected {filename} in {constants.HF_HUB_CACHE}, "
+                "as HF_HUB_OFFLINE is set, found none"
+            )
+        url = hf_hub_url(self.name, filename, revision=revision)
+        with refusing(what):
+            found = self._ask(
+                lambda: get_hf_file_metadata(url, token=self._token, timeout=ANSWER_WITHIN_S)
+            )
+        commit, size = found.commit_hash, found.size
+        expected = f"{what}: expected it from commit {revision} at {constants.ENDPOINT}"
+        if commit is None:
+            raise HubUnreachableError(
+                f"{expected}, found an answer that names none, as from a proxy or a login page"
+            )
+        if not COMMIT.fullmatch(commit) or (COMMIT.fullmatch(revision) and commit != revision):
+            raise SubjectError(f"{expected}, found commit {commit!r:.60}")
+        limit = self.model.size.get(filename, LARGEST_WEIGHTS if filename in KINDS else LARGEST)
+        if size is not None and size > limit:
+            raise SubjectError(f"{what}: expected {limit} bytes at most, found {size} announced")
+        return found
+
+    def _ask(self, question: Callable[[], Answer]) -> Answer:
+        """Ask with the user's token; if that is refused, ask once more without it, and say so."""
+        try:
+            return _within(ANSWER_WITHIN_S, question)
+        except HfHubHTTPError as error:
+            sent = get_token() and not constants.HF_HUB_DISABLE_IMPLICIT_TOKEN
+            if error.response.status_code != 401 or not sent or self._token is False:
+                raise
+        print(f"hub: {constants.ENDPOINT} refuses the token; asking without it", file=sys.stderr)
+        self._token = False
+        return _within(ANSWER_WITHIN_S, question)
 
 
 class HubTensors(Mapping[str, Array]):
     """The tensors of a model on the hub.
 
-    The position matrix alone is read as a byte range (about 3 MB of GPT-2 small's 548) and kept;
-    any other tensor brings the whole file, once. Which tensors there are is read from the header.
+    The position matrix alone is read in ranges (about 3 MB of GPT-2 small's 548) and kept; any
+    other tensor brings the whole file, once. Which tensors there are, the file's header says.
+
+    Parameters
+    ----------
+    repository
+        Where they are.
+    names, shape
+        Of the position matrix: what it may be called, and its rows and columns.
 
     Raises
     ------
@@ -78,292 +213,110 @@ class HubTensors(Mapping[str, Array]):
         If bytes are not those that are pinned, or the file is none to be read.
     """
 
-    def __init__(self, model: HubModel, config: Config, commit: str) -> None:
-        self._model = model
-        self._commit = commit
-        self._names_of_W_pos = config.architecture.stored_W_pos
-        self._shape = (config.n_positions + config.architecture.padding, config.n_embd)
+    def __init__(
+        self, repository: Repository, names: tuple[str, ...], shape: tuple[int, int]
+    ) -> None:
+        self._repository, self._names, self._shape = repository, names, shape
 
     def __getitem__(self, name: str) -> Array:
-        if name not in self._names_of_W_pos:
-            return self._file[name]
-        if not self.is_whole():
+        if name in self._names and not self._whole_is_cached():
             return self._positions
-        return self._file[self._stored_in(self._file)]
+        return self._whole[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names_of_W_pos or name in self._names
+        return name in self._names or name in self._stored
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._names))
+        return iter(self._stored)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._stored)
 
     def are_available(self) -> bool:
         """Whether every tensor is cached or the hub answers."""
-        try:
-            return self.is_whole() or bool(self._header)
-        except HubUnreachableError:
-            return False
+        with suppress(HubUnreachableError):
+            return self._whole_is_cached() or bool(self._part)
+        return False
 
-    def is_whole(self) -> bool:
-        """Whether the whole file is cached."""
-        return _cached(self._model, WEIGHTS, self._commit) is not None
+    def _whole_is_cached(self) -> bool:
+        return any(self._repository.cached(name) for name in KINDS)
 
     @cached_property
-    def _file(self) -> SafetensorsFile:
-        return SafetensorsFile(fetch(self._model, WEIGHTS))
+    def _whole(self) -> Mapping[str, Array]:
+        return open_weights(self._repository.fetch(self._repository.weights))
 
     @cached_property
-    def _names(self) -> frozenset[str]:
-        if self.is_whole():
-            return frozenset(self._file)
-        try:
-            return frozenset(self._header)
-        except HubUnreachableError:
-            return frozenset(self._names_of_W_pos[:1])
+    def _part(self) -> Part:
+        name = self._repository.weights
+        return PARTS[name](self._repository.open(name), f"{self._repository.name}/{name}")
 
-    @cached_property
-    def _header(self) -> dict[str, Entry]:
-        """The header of the file, without the file."""
-        size = _announced(self._model, WEIGHTS, self._commit).size or 0
-        try:
-            first = self._range(0, min(FIRST_BYTES, size))
-            end = LENGTH_BYTES + header_length(first, size)
-            first += self._range(len(first), end)
-            return parse_header(first[LENGTH_BYTES:end], size)
-        except HeaderError as error:
-            raise SubjectError(f"{self._model.repo}/{WEIGHTS}: {error}") from None
+    @property
+    def _stored(self) -> Mapping[str, object]:
+        """Tensors by name; where only the positions are kept and nobody answers, those."""
+        with suppress(HubUnreachableError):
+            return self._whole if self._whole_is_cached() else self._part
+        return dict.fromkeys(self._names[:1])
 
     @cached_property
     def _positions(self) -> Array:
-        path = folder_of(self._model, self._commit) / POSITIONS
-        if (kept := self._kept(path)) is None:
-            with _writing(path), WeakFileLock(path.with_name(POSITIONS + ".lock")):
-                kept = self._kept(path)  # Another process may have read it meanwhile.
-                if kept is None:
-                    kept = self._read()
-                    digest = {"sha256": sha256_of_tensor(kept)}
-                    partial = path.with_name(POSITIONS + ".partial")
-                    partial.write_bytes(save({self._names_of_W_pos[0]: kept}, metadata=digest))
-                    partial.replace(path)
-        return kept
-
-    def _kept(self, path: Path) -> Array | None:
-        """What was read before, if it still is what it was then."""
-        if not path.exists():
-            return None
-        try:
-            kept = SafetensorsFile(path)[self._names_of_W_pos[0]]
-            with safe_open(path, framework="numpy") as file:
-                noted = (file.metadata() or {}).get("sha256")
-        except (SubjectError, KeyError):
-            return None
-        return kept if sha256_of_tensor(kept) == (self._model.W_pos_sha256 or noted) else None
-
-    def _read(self) -> Array:
-        """Read the position matrix as a byte range; no more is kept than config.json says."""
-        where = f"{self._model.repo}/{WEIGHTS}"
-        stored = self._stored_in(self._header)
-        entry = self._header[stored]
-        if entry.dtype not in KINDS or entry.shape != self._shape:
+        repository = self._repository
+        folder = CACHE / repository.name.replace("/", "--") / repository.commit
+        pinned = self._repository.model.W_pos_sha256
+        for path in folder.glob("positions-*.safetensors"):
+            with suppress(SubjectError, KeyError):
+                kept = SafetensorsFile(path)[self._names[0]]
+                if sha256_of_tensor(kept) == (pinned or path.stem.removeprefix("positions-")):
+                    return kept
+        W_pos = self._read()
+        digest = sha256_of_tensor(W_pos)
+        if pinned and digest != pinned:
             raise SubjectError(
-                f"{where}: expected {stored} as F16, F32 or F64 of shape {self._shape} as in "
-                f"config.json, found {entry.dtype} {entry.shape}"
+                f"{self._repository.name}: expected {self._names[0]} with sha256 {pinned}, "
+                f"found {digest}"
             )
-        values = np.frombuffer(self._range(entry.start, entry.stop), KINDS[entry.dtype])
-        W_pos = values.reshape(entry.shape).astype("<f4")
-        found, pinned = sha256_of_tensor(W_pos), self._model.W_pos_sha256
-        if pinned and found != pinned:
-            raise SubjectError(f"{where}: expected {stored} with sha256 {pinned}, found {found}")
+        with refusing(self._repository.name):
+            folder.mkdir(parents=True, exist_ok=True)
+            partial = folder / f"{os.getpid()}.partial"
+            save_file({self._names[0]: W_pos}, partial)
+            partial.replace(folder / f"positions-{digest}.safetensors")
         return W_pos
 
-    def _stored_in(self, names: Container[str]) -> str:
-        for name in self._names_of_W_pos:
-            if name in names:
-                return name
-        raise MissingInputError([self._names_of_W_pos[0]], f"{self._model.repo}/{WEIGHTS}")
-
-    def _range(self, start: int, stop: int) -> bytes:
-        into = BytesIO()
-        download.receive(self._model.repo, WEIGHTS, self._commit, start, stop, into.write)
-        return into.getvalue()
-
-
-def commit_of(model: HubModel) -> str:
-    """The commit that a model is read at: the pinned one, or ``main`` when it was first asked for.
-
-    Raises
-    ------
-    HubUnreachableError, SubjectError
-        If it is neither pinned nor known from before, and the hub does not say.
-    """
-    if model.revision is not None:
-        return model.revision
-    known = folder_of(model, "main")
-    if known.is_file():
-        text = known.read_text(encoding="ascii", errors="replace").strip()
-        if download.COMMIT.fullmatch(text):
-            return text
-    cached = try_to_load_from_cache(model.repo, "config.json", revision="main")
-    if isinstance(cached, str):
-        return Path(cached).parent.name
-    _require_online(model, "config.json")
-    commit = str(download.head(model.repo, "config.json", "main").commit_hash)
-    with _writing(known):
-        known.write_text(commit + "\n", encoding="ascii")
-    return commit
-
-
-def fetch(model: HubModel, filename: str) -> Path:
-    """Path of a file of the model, from a cache or downloaded into one, checked.
-
-    Raises
-    ------
-    HubUnreachableError
-        If it is not cached and the hub does not answer.
-    SubjectError
-        If the hub refuses, nothing can be written, or bytes are not those that are pinned.
-    """
-    commit = commit_of(model)
-    path = _cached(model, filename, commit)
-    if path is None:
-        path = _download(model, filename, commit)
-    size, pinned = model.size.get(filename), model.sha256.get(filename)
-    if size is not None and (found := path.stat().st_size) != size:
-        raise SubjectError(f"{path}: expected {size} bytes, found {found}; {AGAIN}")
-    # A file in the hub's own cache is a link to one that has its digest for a name.
-    expected = pinned or path.resolve().name
-    if DIGEST.fullmatch(expected) and (digest := _digest_like(expected, path)) != expected:
-        raise SubjectError(f"{path}: expected digest {expected}, found {digest}; {AGAIN}")
-    return path
-
-
-def folder_of(model: HubModel, commit: str) -> Path:
-    """Where what is downloaded of a model is kept."""
-    return CACHE / model.repo.replace("/", "--") / commit
-
-
-def _cached(model: HubModel, filename: str, commit: str) -> Path | None:
-    own = folder_of(model, commit) / filename
-    if own.is_file():
-        return own
-    found = try_to_load_from_cache(model.repo, filename, revision=commit)
-    return Path(found) if isinstance(found, str) else None
-
-
-def _download(model: HubModel, filename: str, commit: str) -> Path:
-    """Download a file; what an earlier attempt received of it is not asked for again."""
-    path = folder_of(model, commit) / filename
-    partial = path.with_name(filename + ".partial")
-    announced = _announced(model, filename, commit)
-    size = announced.size or 0
-    expected = model.sha256.get(filename) or announced.etag or ""
-    if not DIGEST.fullmatch(expected):
-        raise SubjectError(
-            f"{model.repo}/{filename}: expected {constants.ENDPOINT} to give a digest, "
-            f"found {expected!r:.80}"
-        )
-    with _writing(path), WeakFileLock(path.with_name(filename + ".lock")):
-        if path.is_file():
-            return path  # Another process has downloaded it while this one waited.
-        with partial.open("ab") as into:
-            if into.tell() > size:
-                into.truncate(0)
-            have = into.seek(0, 2)
-            with _bar(filename, have, size) as advance:
-
-                def write(received: bytes) -> None:
-                    into.write(received)
-                    advance(len(received))
-
-                download.receive(model.repo, filename, commit, have, size, write)
-        found = _digest_like(expected, partial)
-        if found != expected:
-            partial.unlink()
+    def _read(self) -> Array:
+        """Read the position matrix alone; no more is received than config.json says it has."""
+        stored = next((name for name in self._names if name in self._part), None)
+        if stored is None:
+            raise MissingInputError([self._names[0]], self._repository.name)
+        if (shape := self._part.shape(stored)) != self._shape:
             raise SubjectError(
-                f"{model.repo}/{filename}: expected bytes with digest {expected}, "
-                f"received some with {found}; they are deleted"
+                f"{self._repository.name}: expected {stored} of shape {self._shape} as in "
+                f"config.json, found {shape}"
             )
-        partial.replace(path)
-    return path
+        return self._part[stored].astype("<f4")
 
 
-@contextmanager
-def _bar(filename: str, have: int, size: int) -> Iterator[Callable[[int], None]]:
-    """Show how much of a file is there and how long the rest takes, where someone looks on."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task(filename, total=size, completed=have)
-        yield lambda received: progress.advance(task, received)
+def _check(path: Path, size: int | None, digest: str) -> None:
+    """Compare a file to its size and digest, where these are known."""
+    is_size = path.stat().st_size
+    if size is not None and is_size != size:
+        raise SubjectError(f"{path}: expected {size} bytes, found {is_size}; {AGAIN}")
+    if not DIGEST.fullmatch(digest):
+        return
+    if len(digest) == 64:
+        found = sha256_of_version(path)
+    else:
+        found = hashlib.sha1(b"blob %d\0" % is_size + path.read_bytes()).hexdigest()
+    if found != digest:
+        raise SubjectError(f"{path}: expected digest {digest}, found {found}; {AGAIN}")
 
 
-def _announced(model: HubModel, filename: str, commit: str) -> HfFileMetadata:
-    """What the hub says of a file, if that agrees with what is known of it."""
-    _require_online(model, filename)
-    what = f"{model.repo}/{filename}"
+def _within(seconds: float, question: Callable[[], Answer]) -> Answer:
+    """Ask in a thread that is left behind when time is up: looking up a name can hang for long."""
+    pool = ThreadPool(1)
+    asked = pool.apply_async(question)
+    pool.close()
     try:
-        found = download.head(model.repo, filename, commit)
-    except HubUnreachableError:
-        raise
-    except SubjectError:
-        if filename == WEIGHTS and PICKLE in _files(model, commit):
-            raise SubjectError(f"{what}: expected it, found {only_a_pickle()}") from None
-        raise
-    size = found.size or 0
-    pinned = model.size.get(filename, size)
-    if size != pinned:
-        raise SubjectError(f"{what}: expected {pinned} bytes, found {size} announced")
-    if filename != WEIGHTS and size > LARGEST:
-        raise SubjectError(f"{what}: expected at most {LARGEST} bytes, found {size} announced")
-    return found
-
-
-def _files(model: HubModel, commit: str) -> set[str]:
-    """Names of the files of a repository, as far as the hub tells them."""
-    timeout = download.REACHABLE_WITHIN_S
-    try:
-        info = download.ask(
-            lambda: model_info(model.repo, revision=commit, timeout=timeout), model.repo
-        )
-    except SubjectError:
-        return set()
-    return {file.rfilename for file in info.siblings or []}
-
-
-def _digest_like(expected: str, path: Path) -> str:
-    """Digest of a file, of the kind of the one it is to be compared to."""
-    if len(expected) == 64:
-        return sha256_of_version(path)
-    prefix = b"blob %d\0" % path.stat().st_size
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.sha1(prefix)).hexdigest()
-
-
-def _require_online(model: HubModel, what: str) -> None:
-    if constants.HF_HUB_OFFLINE:
-        raise HubUnreachableError(
-            f"{model.repo}: expected {what} in {constants.HF_HOME}, as HF_HUB_OFFLINE is set, "
-            "found none"
-        )
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Make the folder of a file, and turn what goes wrong with it or in it into one line."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise SubjectError(
-            f"{path}: expected to write there, found {error.strerror or error}; "
-            "HF_HOME names another place"
+        return asked.get(seconds)
+    except multiprocessing.TimeoutError:
+        raise TimeoutError(
+            f"nothing in {seconds:g} s; with HF_HUB_ETAG_TIMEOUT=60 it is given a minute"
         ) from None

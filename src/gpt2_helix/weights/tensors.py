@@ -1,73 +1,166 @@
-"""Tensors by name: from a safetensors file, or made up."""
+"""Tensors by name: from a safetensors file, checked before any of it is used."""
 
 import hashlib
+import json
+import os
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 
 from gpt2_helix.errors import SubjectError
-from gpt2_helix.weights.header import LENGTH_BYTES, HeaderError, header_length, parse_header
 
 Array = Float[np.ndarray, "..."]
 KINDS = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
 """Numbers that are read, by their name in a header."""
 WEIGHTS = "model.safetensors"
-PICKLE = "pytorch_model.bin"
+LENGTH_BYTES = 8
+"""A safetensors file begins with the length of its header, as a little-endian integer."""
+
+LARGEST_HEADER = 2**24
+"""Bytes of a header that is received; it takes about a hundred for each tensor."""
+
+
+class Place(NamedTuple):
+    """What a tensor is and which bytes of its file it takes: ``start`` to before ``stop``."""
+
+    kind: str
+    shape: tuple[int, ...]
+    start: int
+    stop: int
 
 
 class SafetensorsFile(Mapping[str, Array]):
     """The tensors of one safetensors file, each read when asked for, as float32 or wider.
 
-    Nothing is unpickled, and the header is checked before any tensor is read.
+    The header is checked by the safetensors library, which refuses tensors that overlap, leave
+    gaps, end beyond the file, or are larger or smaller than their shapes. Of two tensors of one
+    name it takes the last; that is refused here.
+
+    Parameters
+    ----------
+    path
+        The file.
+    where
+        What errors call it; its path by default.
 
     Raises
     ------
     SubjectError
-        If the file is not there, cut short, not in the safetensors format, or its header lies.
+        If the file is cut short, not in the safetensors format, or its header is false.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        if not path.is_file():
-            found = only_a_pickle() if (path.parent / PICKLE).is_file() else "none"
-            raise SubjectError(f"{path.parent}: expected a {path.name}, found {found}")
-        size = path.stat().st_size
+    def __init__(self, path: Path, where: str | None = None) -> None:
+        self._where = where or str(path)
         try:
-            with path.open("rb") as file:
-                length = header_length(file.read(LENGTH_BYTES), size)
-                self._names = frozenset(parse_header(file.read(length), size))
             self._file = safe_open(path, framework="numpy")
-        except (HeaderError, SafetensorError, OSError) as error:
+            with path.open("rb") as file:
+                length = int.from_bytes(file.read(LENGTH_BYTES), "little")
+                header = json.loads(file.read(length), object_pairs_hook=_without_twins)
+        except (SafetensorError, OSError, ValueError, RecursionError) as error:
+            found = str(error).partition("\n")[0]
             raise SubjectError(
-                f"{path}: expected a whole safetensors file, found {size} bytes "
-                f"that are none ({error})"
+                f"{self._where}: expected a whole safetensors file, found another ({found:.160})"
             ) from None
+        header.pop("__metadata__", None)
+        self._places = {
+            name: _place(entry, LENGTH_BYTES + length) for name, entry in header.items()
+        }
 
     def __getitem__(self, name: str) -> Array:
-        if name not in self._names:
-            raise KeyError(name)
-        kind = self._file.get_slice(name).get_dtype()
-        if kind not in KINDS:
-            raise SubjectError(f"{self.path}: expected {name} as F16, F32 or F64, found {kind}")
+        if (kind := self._places[name].kind) not in KINDS:
+            raise SubjectError(f"{self._where}: expected {name} as F16, F32 or F64, found {kind}")
         tensor = self._file.get_tensor(name)
         return tensor.astype(np.float32) if kind == "F16" else tensor
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._names))
+        return iter(sorted(self._places))
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._places)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names
+        return name in self._places
+
+    def place(self, name: str) -> Place:
+        """What a tensor is and where it lies in the file, without reading it."""
+        return self._places[name]
 
 
-def only_a_pickle() -> str:
-    """Why what was found instead of a safetensors file is not read."""
-    return f"only {PICKLE}, a pickle: reading one can run any code in it, so that none is read"
+class SafetensorsInPart(Mapping[str, Array]):
+    """The tensors of a safetensors file that is read in ranges: its header, and what is asked for.
+
+    Both are written where they belong into a sparse file of the same size, so that what checks
+    and reads a whole file does so here.
+
+    Parameters
+    ----------
+    file
+        The file, open for reading and able to seek.
+    where
+        What errors call it; they are those of ``SafetensorsFile``.
+    """
+
+    def __init__(self, file: BinaryIO, where: str) -> None:
+        self._file, self._where = file, where
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        start = file.read(LENGTH_BYTES)
+        length = int.from_bytes(start, "little")
+        room = max(min(LARGEST_HEADER, size - LENGTH_BYTES), 0)
+        if not 0 < length <= room:
+            raise SubjectError(f"{where}: expected a header of 1 to {room} bytes, found {length}")
+        self._header, self._size = start + file.read(length), size
+        with self._sparse_file() as sparse:
+            self._places = {name: sparse.place(name) for name in sparse}
+
+    def __getitem__(self, name: str) -> Array:
+        place = self._places[name]
+        self._file.seek(place.start)
+        with self._sparse_file(place.start, self._file.read(place.stop - place.start)) as sparse:
+            return sparse[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor, which is not read for it."""
+        return self._places[name].shape
+
+    @contextmanager
+    def _sparse_file(self, start: int = 0, content: bytes = b"") -> Iterator[SafetensorsFile]:
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(self._header)
+            file.truncate(self._size)
+            file.seek(start or len(self._header))
+            file.write(content)
+            file.flush()
+            yield SafetensorsFile(Path(file.name), self._where)
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twin = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the name {twin!r:.80} stands twice in its header")
+    return found
+
+
+def _place(entry: Mapping[str, Any], data: int) -> Place:
+    start, stop = entry["data_offsets"]
+    return Place(entry["dtype"], tuple(entry["shape"]), data + start, data + stop)
 
 
 def sha256_of_file(path: Path) -> str:

@@ -1,0 +1,183 @@
+"""Tensors by name from a PyTorch checkpoint (``pytorch_model.bin``), without running any of it.
+
+A checkpoint is a pickle in a zip archive, and a pickle can call any function. PyTorch's
+``weights_only`` unpickler knows how to rebuild tensors and refuses everything else.
+"""
+
+import io
+import os
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+
+from gpt2_helix.errors import SubjectError
+from gpt2_helix.weights.tensors import Array
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+DIRECTORY_BYTES = 2**15
+"""About what the directory at the end of an archive takes."""
+LARGEST_PICKLE = 2**24
+"""Bytes; names and shapes of a thousand tensors take a tenth of a million."""
+
+
+class CheckpointFile(Mapping[str, Array]):
+    """The tensors of one checkpoint, each read when asked for, as float32 or float64.
+
+    Raises
+    ------
+    SubjectError
+        If the file is no zip archive of tensors by name, or its pickle calls anything.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import torch
+
+        self.path = path
+        with _refusing(str(path)):
+            _require_zip(path)
+            self._tensors = _by_name(torch.load(path, weights_only=True, mmap=True))
+
+    def __getitem__(self, name: str) -> Array:
+        return _wide(self._tensors[name], f"{self.path}: {name}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
+
+class CheckpointInPart(Mapping[str, Array]):
+    """The tensors of a checkpoint that is read in ranges: of a file of 250 MB, what one takes.
+
+    Names, types and shapes come from the pickle. It is loaded from an archive in memory that has
+    no numbers in it, with ``map_location="meta"``; what PyTorch then calls a storage's offset tells
+    which record of the real archive the numbers are in.
+
+    Parameters
+    ----------
+    file
+        The checkpoint, open for reading and able to seek.
+    where
+        What errors call it.
+    """
+
+    def __init__(self, file: BinaryIO, where: str) -> None:
+        import torch
+
+        self._where = where
+        with _refusing(where):
+            # A zip archive is read from its end, in small steps: this reads ahead.
+            file.seek(max(file.seek(0, os.SEEK_END) - DIRECTORY_BYTES, 0))
+            file.read(DIRECTORY_BYTES)
+            _require_zip(file)
+            self._archive = zipfile.ZipFile(file)
+            empty, self._records = self._without_numbers()
+            loaded = torch.load(empty, weights_only=True, map_location="meta")
+            self._tensors = _by_name(loaded)
+
+    def __getitem__(self, name: str) -> Array:
+        import torch
+
+        tensor = self._tensors[name]
+        storage = tensor.untyped_storage()
+        with _refusing(self._where):
+            record = self._records[storage._checkpoint_offset or 0]
+            size = tensor.numel() * tensor.element_size()
+            if tensor.storage_offset() or not tensor.is_contiguous() or record.file_size != size:
+                raise ValueError(f"{name} is stored together with other numbers")
+            numbers = bytearray(self._archive.read(record))  # zipfile compares its checksum.
+            return _wide(
+                torch.frombuffer(numbers, dtype=tensor.dtype).reshape(tensor.shape),
+                f"{self._where}: {name}",
+            )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._tensors
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor, which is not read for it."""
+        return tuple(self._tensors[name].shape)
+
+    def _without_numbers(self) -> tuple[BinaryIO, dict[int, zipfile.ZipInfo]]:
+        """The archive with its pickle and empty records, and each offset in it to the real one."""
+        empty = io.BytesIO()
+        kept: dict[str, zipfile.ZipInfo] = {}
+        with zipfile.ZipFile(empty, "w") as archive:
+            for record in self._archive.infolist():
+                _, _, name = record.filename.partition("/")
+                if name.startswith("data/"):
+                    archive.writestr(record.filename, b"")
+                    kept[record.filename] = record
+                elif name in ("data.pkl", "version", "byteorder"):
+                    if record.file_size > LARGEST_PICKLE:
+                        raise ValueError(f"{name} has {record.file_size} bytes")
+                    archive.writestr(record.filename, self._archive.read(record))
+        with zipfile.ZipFile(empty) as archive:
+            # A record begins after a header of 30 bytes and its name.
+            offsets = {
+                record.header_offset + 30 + len(record.filename.encode()): kept[record.filename]
+                for record in archive.infolist()
+                if record.filename in kept
+            }
+        empty.seek(0)
+        return empty, offsets
+
+
+def _require_zip(file: Path | BinaryIO) -> None:
+    if not zipfile.is_zipfile(file):
+        raise ValueError("a file that is no zip archive, as PyTorch wrote before 1.6")
+
+
+def _by_name(loaded: Any) -> "dict[str, Tensor]":
+    import torch
+
+    if not isinstance(loaded, dict) or not all(
+        isinstance(name, str) and isinstance(tensor, torch.Tensor)
+        for name, tensor in loaded.items()
+    ):
+        raise ValueError(f"a {type(loaded).__name__} of something else")
+    return dict(loaded)
+
+
+def _wide(tensor: "Tensor", what: str) -> Array:
+    import torch
+
+    if not tensor.is_floating_point():
+        raise SubjectError(f"{what}: expected floating-point numbers, found {tensor.dtype}")
+    wide = torch.float64 if tensor.dtype == torch.float64 else torch.float32
+    return np.asarray(tensor.detach().to(wide))
+
+
+@contextmanager
+def _refusing(where: str) -> Iterator[None]:
+    """Turn whatever a checkpoint of unknown origin makes PyTorch raise into one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PyTorch warns of pickles that it goes on to refuse.
+            yield
+    except (SubjectError, MemoryError):
+        raise
+    except Exception as error:
+        said = str(error).strip().splitlines() or [type(error).__name__]
+        # PyTorch gives its reason after lines of advice.
+        found = next((line for line in said if "nsupported" in line), said[0])
+        raise SubjectError(
+            f"{where}: expected a PyTorch checkpoint of tensors by name, found {found:.160}"
+        ) from None

@@ -1,0 +1,205 @@
+"""Files and configurations that are not what they say: refused in one line, and never run."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from safetensors.numpy import save
+
+from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.models.config import ARCHITECTURES, TOO_MANY, read_config
+from gpt2_helix.models.model import Model
+from gpt2_helix.subjects import open_subject
+from gpt2_helix.weights.checkpoint import CheckpointFile, CheckpointInPart
+from gpt2_helix.weights.tensors import Array, SafetensorsFile, SafetensorsInPart
+from support import CONFIG, Folder, helix_rows
+
+UNTIMED = settings(deadline=None, max_examples=50)
+DATA = Path("no-data")
+TENSORS: dict[str, Array] = {
+    "wpe.weight": np.ones((3, 2), np.float32),
+    "b": np.arange(5, dtype=np.float16),
+}
+SAFETENSORS = save(TENSORS)
+
+
+def checkpoint(tensors: Mapping[str, Array]) -> bytes:
+    file = io.BytesIO()
+    torch.save({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, file)
+    return file.getvalue()
+
+
+CHECKPOINT = checkpoint(TENSORS)
+
+
+@contextmanager
+def opened(content: bytes, kind: type, path: Path) -> Iterator[Mapping[str, Array]]:
+    """Open bytes as a file, or as one that is read in part."""
+    if kind in (SafetensorsInPart, CheckpointInPart):
+        yield kind(io.BytesIO(content), "here")
+    else:
+        path.write_bytes(content)
+        yield kind(path)
+
+
+BOTH = (
+    (SAFETENSORS, SafetensorsFile),
+    (SAFETENSORS, SafetensorsInPart),
+    (CHECKPOINT, CheckpointFile),
+    (CHECKPOINT, CheckpointInPart),
+)
+
+
+@pytest.mark.parametrize(("content", "kind"), BOTH)
+def test_a_sound_file_is_read(content: bytes, kind: type, tmp_path: Path) -> None:
+    with opened(content, kind, tmp_path / "file") as tensors:
+        assert set(tensors) == set(TENSORS)
+        assert "other" not in tensors
+        for name, tensor in TENSORS.items():
+            found = tensors[name]
+            assert found.dtype == np.float32
+            np.testing.assert_array_equal(found, tensor)
+
+
+@pytest.mark.parametrize(("content", "kind"), BOTH)
+@UNTIMED
+@given(changes=st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), max_size=4))
+@example(changes=[(0, 255)])
+def test_a_file_with_some_bytes_changed(
+    content: bytes,
+    kind: type,
+    changes: list[tuple[int, int]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    changed = bytearray(content)
+    for at, byte in changes:
+        changed[at % len(content)] = byte
+    said = ""
+    try:
+        with opened(bytes(changed), kind, tmp_path_factory.getbasetemp() / "f") as tensors:
+            for name in tensors:
+                assert tensors[name].size <= len(content)
+    except SubjectError as refused:
+        said = str(refused)
+    assert "\n" not in said
+    assert len(said) < 500
+
+
+@pytest.mark.parametrize(("content", "kind"), BOTH)
+@pytest.mark.parametrize("keep", [0, 4, 100, 0.5, 0.99])
+def test_a_file_that_is_cut_short(content: bytes, kind: type, keep: float, tmp_path: Path) -> None:
+    part = content[: int(keep if keep >= 1 else keep * len(content))]
+    with pytest.raises(SubjectError, match="expected"), opened(part, kind, tmp_path / "f") as held:
+        list(held.values())
+
+
+def test_two_tensors_of_one_name(tmp_path: Path) -> None:
+    entry = b'"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}'
+    header = b"{%b, %b}" % (entry, entry)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(SubjectError, match="the name 'a' stands twice in its header"):
+        SafetensorsFile(path)
+
+
+def test_integers_in_a_checkpoint_are_not_taken_for_weights() -> None:
+    held = CheckpointInPart(io.BytesIO(checkpoint({"a": np.ones(3, np.int64)})), "here")
+    with pytest.raises(SubjectError, match=r"expected floating-point numbers, found torch\.int64"):
+        held["a"]
+
+
+def test_a_part_of_a_larger_storage_is_not_taken_for_a_whole_one() -> None:
+    file = io.BytesIO()
+    torch.save({"a": torch.arange(100.0)[10:20]}, file)
+    with pytest.raises(SubjectError, match="a is stored together with other numbers"):
+        CheckpointInPart(file, "here")["a"]
+
+
+def test_a_folder_with_a_checkpoint(folder: Folder) -> None:
+    path = folder()
+    (path / "model.safetensors").unlink()
+    rows = helix_rows().astype(np.float16)
+    (path / "pytorch_model.bin").write_bytes(checkpoint({"transformer.wpe.weight": rows}))
+    subject = open_subject(str(path), DATA)
+    assert isinstance(subject, Model)
+    np.testing.assert_array_equal(subject.W_pos, rows.astype(np.float32))
+    assert "pytorch_model.bin" in subject.digests
+
+
+def test_code_that_comes_with_a_model_is_not_run(folder: Folder, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    path = folder(config={"auto_map": {"AutoModel": "evil.Evil"}, "trust_remote_code": True})
+    (path / "evil.py").write_text(f"open({str(ran)!r}, 'w')")
+    pickled = b"cposix\nsystem\n(S'touch " + bytes(ran) + b"'\ntR."
+    (path / "pytorch_model.bin").write_bytes(pickled)
+    assert isinstance(open_subject(str(path), DATA), Model)
+    (path / "model.safetensors").unlink()
+    with pytest.raises(SubjectError, match="found a file that is no zip archive"):
+        open_subject(str(path), DATA)
+    assert not ran.exists()
+
+
+NEAR = st.integers(-2, 24) | st.integers() | st.floats() | st.booleans() | st.none()
+JSON: st.SearchStrategy[Any] = (
+    NEAR | st.text(max_size=5) | st.lists(NEAR, max_size=2) | st.just({"gpt2": [{}]})
+)
+SIZE = st.sampled_from([1, 2, 3, 4, 6, 12, TOO_MANY - 1]) | JSON
+KEYS = sorted({key for a in ARCHITECTURES.values() for key in a.keys if key})
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(sorted(ARCHITECTURES)) | JSON,
+    st.fixed_dictionaries({}, optional=dict.fromkeys(KEYS, SIZE)),
+)
+def test_a_configuration_of_anything_is_read_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, kind: Any, declared: dict[str, Any]
+) -> None:
+    folder = tmp_path_factory.getbasetemp() / "configured"
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps({**declared, "model_type": kind}))
+    (folder / "model.safetensors").write_bytes(SAFETENSORS)
+    said = ""
+    try:
+        config = read_config(folder / "config.json")
+    except SubjectError as refused:
+        said = str(refused)
+    else:
+        for size in (config.n_layer, config.n_head, config.n_embd, config.n_positions):
+            assert 0 < size < TOO_MANY
+    assert "\n" not in said
+    assert len(said) < 500
+    # The tensors that the file holds fit no such configuration, or they are read.
+    with suppress(SubjectError, MissingInputError):
+        assert isinstance(open_subject(str(folder), DATA), Model)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 2**19, "expected JSON, found something else"),
+        (" " * (2**20 + 1), "expected at most 1048576 bytes, found 1048577"),
+        ('{"model_type": "' + "x" * 2**19 + '"}', "expected a model_type with learned"),
+        ('{"model_type": {"gpt2": 1}}', "expected a model_type with learned"),
+        (json.dumps({**CONFIG, "n_layer": 10**9}), "expected n_layer to be a positive int below"),
+        (json.dumps(CONFIG).replace("1e-05", "NaN"), "expected layer_norm_epsilon to be"),
+        (json.dumps(CONFIG).replace("1e-05", "1" + 5000 * "0"), "expected JSON, found"),
+    ],
+)
+def test_a_hostile_configuration_is_refused_in_one_line(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(text)
+    with pytest.raises(SubjectError) as error:
+        read_config(path)
+    assert said in str(error.value)
+    assert len(str(error.value)) < 500
