@@ -49,7 +49,7 @@ $(MINI): .venv/installed
 	.venv/bin/dvc commit --force train@$@
 
 figures: .venv/installed
-	for script in $(filter-out figures/style.py,$(wildcard figures/*.py)); do .venv/bin/python $$script || exit 1; done
+	.venv/bin/python figures/draw.py
 
 paper: .venv/installed
 	.venv/bin/python paper/typeset.py

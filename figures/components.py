@@ -6,6 +6,9 @@ from matplotlib.figure import Figure
 
 import style
 
+NEEDS = ("helix",)
+CLAIMS = ("helix.circle", "helix.axis")
+
 
 def draw(subject: str) -> tuple[Figure, str]:
     """Draw rows 1 .. n-2, and the two ends as points apart."""
@@ -33,7 +36,3 @@ def draw(subject: str) -> tuple[Figure, str]:
         f"The two\ncomponents that turn are {record['lag']:.3f} of a period apart and their "
         f"variances are as {record['variance_ratio']:.2f} to 1."
     )
-
-
-if __name__ == "__main__":
-    style.run(__file__, draw, needs=["helix"], claims=["helix.circle", "helix.axis"])

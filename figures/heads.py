@@ -7,6 +7,9 @@ from matplotlib.patches import Rectangle
 
 import style
 
+NEEDS = ("output",)
+CLAIMS = ("heads.main-previous-token", "heads.survive-averaging")
+
 
 def draw(subject: str) -> tuple[Figure, str]:
     """Draw two maps, layer by head, the main previous-token heads framed."""
@@ -29,12 +32,3 @@ def draw(subject: str) -> tuple[Figure, str]:
     doctored = record["previous_token"]["doctored"]
     each = ", ".join(f"{h} {main[h]:.2f} and {doctored[h]:.2f}" for h in main)
     return figure, f"Mean on text, the first token left out. Framed, intact and doctored: {each}."
-
-
-if __name__ == "__main__":
-    style.run(
-        __file__,
-        draw,
-        needs=["output"],
-        claims=["heads.main-previous-token", "heads.survive-averaging"],
-    )

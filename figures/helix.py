@@ -9,6 +9,8 @@ from mpl_toolkits.mplot3d import Axes3D
 
 import style
 
+NEEDS = ("helix",)
+CLAIMS = ("helix.three-components", "helix.circle", "helix.axis", "helix.neighbours")
 VIEW = {"elev": 18, "azim": -58}
 
 
@@ -41,13 +43,4 @@ def draw(subject: str) -> tuple[Figure, str]:
         f"Rows 1 to {len(curve)} of W_pos. Three components hold {record['explained']:.1%} of "
         f"their variance;\ntwo of them make {record['turns']:.2f} turns while the third climbs "
         f"(Spearman {record['climb']:.3f})."
-    )
-
-
-if __name__ == "__main__":
-    style.run(
-        __file__,
-        draw,
-        needs=["helix"],
-        claims=["helix.three-components", "helix.circle", "helix.axis", "helix.neighbours"],
     )

@@ -6,6 +6,9 @@ from matplotlib.figure import Figure
 
 import style
 
+NEEDS = ("kernels",)
+CLAIMS = ("kernels.local-heads", "kernels.causal-mask")
+
 
 def draw(subject: str) -> tuple[Figure, str]:
     """Draw one line a group size: with the mask above, without it below, one column a head."""
@@ -48,10 +51,4 @@ def draw(subject: str) -> tuple[Figure, str]:
         f"{shown:.1%} of it falls on\nthe offsets shown: the heads look "
         + ", ".join(f"{offset[head]:.0f}" for head in heads)
         + f" tokens ahead on average ({', '.join(heads)}, intact positions)."
-    )
-
-
-if __name__ == "__main__":
-    style.run(
-        __file__, draw, needs=["kernels"], claims=["kernels.local-heads", "kernels.causal-mask"]
     )

@@ -6,6 +6,9 @@ from matplotlib.figure import Figure
 
 import style
 
+NEEDS = ("kernels",)
+CLAIMS = ("kernels.averaging",)
+
 
 def draw(subject: str) -> tuple[Figure, str]:
     """Draw one line a head, beside what a head would do that sees a group as one."""
@@ -29,7 +32,3 @@ def draw(subject: str) -> tuple[Figure, str]:
     furthest = {name: max(by_head[name] for by_head in look_back.values()) for name in by_name}
     at = ", ".join(f"{tokens:.1f} at {style.label(name)}" for name, tokens in furthest.items())
     return figure, f"Of the head that looks furthest, in tokens by group size:\n{at}."
-
-
-if __name__ == "__main__":
-    style.run(__file__, draw, needs=["kernels"], claims=["kernels.averaging"])

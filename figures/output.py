@@ -6,6 +6,8 @@ from matplotlib.figure import Figure
 import style
 from gpt2_helix.doctoring import group_size
 
+NEEDS = ("output",)
+CLAIMS = ("output.unchanged-to-20", "output.breaks-by-100")
 PANELS = (
     ("loss_change", "loss change (nats)"),
     ("kl", "KL(intact || doctored) (nats)"),
@@ -39,13 +41,4 @@ def draw(subject: str) -> tuple[Figure, str]:
     return figure, (
         f"{n} windows of {found['n_tokens']} tokens; bars are 95 % bootstrap intervals over "
         f"windows.\nIntact loss {found['loss']['mean']:.3f} nats a token."
-    )
-
-
-if __name__ == "__main__":
-    style.run(
-        __file__,
-        draw,
-        needs=["output"],
-        claims=["output.unchanged-to-20", "output.breaks-by-100"],
     )

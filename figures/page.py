@@ -1,7 +1,6 @@
 """The helix as a page to turn and to average by hand: one file, no network."""
 
 import json
-import sys
 
 import style
 
@@ -17,15 +16,10 @@ def page(subject: str) -> str:
     filled = {
         "%DATA%": json.dumps(data, separators=(",", ":")),
         "%LAST%": str(len(curve) - 1),
-        "%CAPTION%": f"{subject}, wpe.weight sha256 {record['weights']['wpe.weight'][:12]}; "
-        f"three components hold {shape['explained']:.1%} of the variance.",
+        "%CAPTION%": f"{style.origin(subject, record)}; three components hold "
+        f"{shape['explained']:.1%} of the variance.",
     }
     text = (style.FIGURES / "page.html").read_text(encoding="utf-8")
     for mark, value in filled.items():
         text = text.replace(mark, value)
     return text
-
-
-if __name__ == "__main__":
-    (style.FIGURES / "helix.html").write_text(page(style.SUBJECT), encoding="utf-8")
-    print("helix.html", file=sys.stderr)

@@ -8,6 +8,9 @@ from matplotlib.image import AxesImage
 
 import style
 
+NEEDS = ("patterns",)
+CLAIMS = ("heads.main-previous-token", "heads.survive-averaging")
+
 
 def draw(subject: str) -> tuple[Figure, str]:
     """Draw a square for each head, each row under another doctoring."""
@@ -43,12 +46,3 @@ def show(axes: Axes, pattern: list[list[float]]) -> AxesImage:
     for i, row in enumerate(pattern):
         seen[i, : i + 1] = row
     return axes.imshow(seen, vmin=0, vmax=1, cmap="viridis", origin="upper")
-
-
-if __name__ == "__main__":
-    style.run(
-        __file__,
-        draw,
-        needs=["patterns"],
-        claims=["heads.main-previous-token", "heads.survive-averaging"],
-    )

@@ -7,6 +7,9 @@ from matplotlib.figure import Figure
 import style
 from gpt2_helix.measure.helix import split
 
+NEEDS = ("helix",)
+CLAIMS = ("helix.not-phantom",)
+
 
 def draw(subject: str) -> tuple[Figure, str]:
     """Draw W_pos and the surrogate of each null that comes closest to it."""
@@ -71,7 +74,3 @@ def draw(subject: str) -> tuple[Figure, str]:
         f"the closest has {walks.max():.3f},\nof {len(phases)} phase-randomised copies "
         f"{phases.max():.3f} (p = {record['p_value']:.2g})."
     )
-
-
-if __name__ == "__main__":
-    style.run(__file__, draw, needs=["helix"], claims=["helix.not-phantom"])

@@ -5,6 +5,9 @@ from matplotlib.figure import Figure
 
 import style
 
+NEEDS = ("repetition",)
+CLAIMS = ("repetition.first-word", "repetition.survives-averaging", "repetition.same-group")
+
 
 def draw(subject: str) -> tuple[Figure, str]:
     """Draw both orders, each offset a small mark, and how other pairs fare."""
@@ -34,17 +37,4 @@ def draw(subject: str) -> tuple[Figure, str]:
         f"The first word stands at position {found['first_word_at']} of {found['n_tokens']}. "
         f"Dashes are other offsets of the groups;\ndotted is the mean over {n} other pairs, "
         "each order counted. The thin line is at 0.99."
-    )
-
-
-if __name__ == "__main__":
-    style.run(
-        __file__,
-        draw,
-        needs=["repetition"],
-        claims=[
-            "repetition.first-word",
-            "repetition.survives-averaging",
-            "repetition.same-group",
-        ],
     )

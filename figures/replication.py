@@ -11,6 +11,17 @@ import style
 from gpt2_helix.doctoring import group_size
 from gpt2_helix.models.table import SEEDS
 
+NEEDS = ("output", "repetition")
+CLAIMS = (
+    "output.unchanged-to-20",
+    "output.breaks-by-100",
+    "repetition.first-word",
+    "repetition.survives-averaging",
+    "heads.main-previous-token",
+    "heads.survive-averaging",
+)
+SUBJECTS = SEEDS["mini"]
+
 
 def draw(*subjects: str) -> tuple[Figure, str]:
     """Draw the first seed's curve, and for every seed what averaging does."""
@@ -66,20 +77,3 @@ def _behaviour(
     for head, intact in main["intact"].items():
         named = {**look, "label": f"{subject} {head}"}
         heads.plot(["intact", "groups of 10"], [intact, main["doctored"][head]], **named)
-
-
-if __name__ == "__main__":
-    style.run(
-        __file__,
-        draw,
-        needs=["output", "repetition"],
-        claims=[
-            "output.unchanged-to-20",
-            "output.breaks-by-100",
-            "repetition.first-word",
-            "repetition.survives-averaging",
-            "heads.main-previous-token",
-            "heads.survive-averaging",
-        ],
-        subjects=SEEDS["mini"],
-    )

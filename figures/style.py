@@ -1,17 +1,14 @@
-"""What all figures share: where data are read, how files are written, colours and captions."""
+"""What all figures share: how data are read, colours, and what a caption says of their origin."""
 
 import csv
-import hashlib
 import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Float
-from matplotlib.figure import Figure
 
 from gpt2_helix.doctoring import group_size
 
@@ -78,61 +75,21 @@ def is_recorded(subject: str, family: str) -> bool:
     return path.exists() and bool(read_record(subject, family)["measured"])
 
 
-def run(
-    script: str,
-    draw: Callable[..., tuple[Figure, str]],
-    needs: Sequence[str],
-    claims: Sequence[str],
-    subjects: Sequence[str] = (SUBJECT,),
-) -> None:
-    """Draw a figure and write it beside its script, the same bytes every time.
+def positions(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Name and sha256 of the position matrix, the first tensor that a record names.
 
-    The SVG, for the paper, is bare; the PNG carries its caption. A JSON file of the same name has
-    the caption, or says why the figure is not drawn, for the paper and the report to read.
-
-    Parameters
-    ----------
-    script
-        Path of the script.
-    draw
-        Takes the subjects, gives the figure and what is seen in it.
-    needs
-        Families of measurements; where one was never made, nothing is drawn.
-    claims
-        What the figure is evidence for, by identifier.
-    subjects
-        What is drawn; the figure is filed under the first.
+    Two times None for a record of no tensors, such as what others published.
     """
-    stem = FIGURES / Path(script).stem
-    about: dict[str, Any] = {"subject": subjects[0], "claims": list(claims)}
-    missing = [
-        f"{family} on {subject}"
-        for subject in subjects
-        for family in needs
-        if not is_recorded(subject, family)
-    ]
-    if missing:
-        about |= {"drawn": False, "why": f"not measured: {', '.join(missing)}"}
-        for kind in ("svg", "png"):
-            stem.with_suffix(f".{kind}").unlink(missing_ok=True)
-        print(f"{stem.name}: not drawn, {about['why']}", file=sys.stderr)
-    else:
-        sha256 = {s: read_record(s, needs[0])["weights"]["wpe.weight"] for s in subjects}
-        figure, seen = draw(*subjects)
-        digests = "; ".join(f"{s}, wpe.weight sha256 {sha256[s][:12]}" for s in subjects)
-        caption = f"{seen}\n{digests}"
-        about |= {
-            "drawn": True,
-            "W_pos_sha256": sha256[subjects[0]],
-            "caption": " ".join(caption.split("\n")),
-        }
-        bare = {"Date": None, "Creator": None, "Description": about["caption"]}
-        figure.savefig(stem.with_suffix(".svg"), metadata=bare, bbox_inches="tight")
-        # So that what reads this file changes with the picture.
-        svg = stem.with_suffix(".svg").read_bytes()
-        about["svg_sha256"] = hashlib.sha256(svg).hexdigest()
-        figure.text(0.5, 0.0, caption, ha="center", va="top", fontsize=7)
-        figure.savefig(stem.with_suffix(".png"), metadata={"Software": None}, bbox_inches="tight")
-        print(stem.name, file=sys.stderr)
-    text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
-    stem.with_suffix(".json").write_text(text, encoding="utf-8")
+    tensors = ((n, sha256) for n, sha256 in record["weights"].items() if n != "config.json")
+    return next(tensors, (None, None))
+
+
+def origin(subject: str, record: Mapping[str, Any]) -> str:
+    """What a record was made from, for a caption."""
+    name, sha256 = positions(record)
+    if sha256 is not None:
+        return f"{subject}, {name} sha256 {sha256[:12]}"
+    source = record.get("source")
+    if source is None:
+        return subject
+    return f"{source['repository']}, {source['path']} at commit {source['commit'][:8]}"

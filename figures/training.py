@@ -6,6 +6,9 @@ from matplotlib.figure import Figure
 import style
 from gpt2_helix.models.table import SEEDS
 
+NEEDS = ("helix",)
+CLAIMS = ("repetition.first-word",)
+SUBJECTS = SEEDS["mini"]
 PANELS = (
     ("text_loss", "loss on held-out text (nats)"),
     ("copying", "random strings copied (share)"),
@@ -27,14 +30,4 @@ def draw(*subjects: str) -> tuple[Figure, str]:
     return figure, (
         "Training of each seed, looked at on text that is never trained on, on the second half "
         "of random strings said twice,\nand on the repetition prompt with other pairs of words."
-    )
-
-
-if __name__ == "__main__":
-    style.run(
-        __file__,
-        draw,
-        needs=["helix"],
-        claims=["repetition.first-word"],
-        subjects=SEEDS["mini"],
     )

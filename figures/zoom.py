@@ -7,6 +7,8 @@ from matplotlib.figure import Figure
 import style
 from gpt2_helix.doctoring import average_in_groups
 
+NEEDS = ("helix", "averaging")
+CLAIMS = ("averaging.stays-on-the-helix",)
 GROUP_SIZE = 10
 STRETCH = slice(401, 601)
 
@@ -48,7 +50,3 @@ def draw(subject: str) -> tuple[Figure, str]:
         f"Positions {position[0]} to {position[-1]}. Over the whole curve the means lie "
         f"{off:.2%} of its radius off it."
     )
-
-
-if __name__ == "__main__":
-    style.run(__file__, draw, needs=["helix", "averaging"], claims=["averaging.stays-on-the-helix"])

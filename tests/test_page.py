@@ -1,5 +1,6 @@
 """The interactive page, in a browser, opened from disk."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,13 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
+import draw
 import style
 from gpt2_helix.doctoring import average_in_groups
 from page import GROUP_SIZES, page
 from support import ROOT
 
-PAGE = ROOT / "figures/helix.html"
+PAGE = ROOT / "paper/figures/helix.html"
 
 
 @pytest.fixture
@@ -99,3 +101,26 @@ def test_it_averages_turns_and_names_positions(browser: webdriver.Chrome) -> Non
     assert find("said").text == "positions 11 to 20, one point"
     log: list[Any] = browser.get_log("browser")  # type: ignore[no-untyped-call]
     assert [entry for entry in log if entry["level"] in ("SEVERE", "WARNING")] == []
+
+
+def test_a_subject_that_is_no_gpt2_has_a_page_and_figures_with_its_own_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(style.DATA / "mini", tmp_path / "bert", ignore=shutil.ignore_patterns("model"))
+    record = tmp_path / "bert/helix.json"
+    content = json.loads(record.read_text())
+    name, sha256 = "embeddings.position_embeddings.weight", "b" * 64
+    record.write_text(json.dumps({**content, "weights": {"config.json": "c", name: sha256}}))
+    monkeypatch.setattr(style, "DATA", tmp_path)
+    assert f"bert, {name} sha256 bbbbbbbbbbbb; three components" in page("bert")
+    monkeypatch.setattr(style, "SUBJECT", "bert")
+    about = draw.write("components", tmp_path)
+    assert about["W_pos_sha256"] == sha256
+    assert about["caption"].endswith(f"bert, {name} sha256 bbbbbbbbbbbb")
+
+
+def test_a_figure_of_what_others_published_names_its_source() -> None:
+    source = {"repository": "someone/model", "path": "pictures", "commit": "0123456789"}
+    record = {"weights": {}, "source": source}
+    assert style.positions(record) == (None, None)
+    assert style.origin("published", record) == "someone/model, pictures at commit 01234567"

@@ -107,7 +107,18 @@ def test_a_missing_key_ends_the_build_and_is_named(
 
 def test_a_figure_that_is_not_drawn_is_said_to_be_so(copy: Path) -> None:
     about = {"drawn": False, "why": "not measured on gpt2: kernels"}
-    (copy / "figures/lookback.json").write_text(json.dumps(about))
+    (copy / "paper/figures/lookback.json").write_text(json.dumps(about))
     source = copy / "paper/main.typ"
     source.write_text(source.read_text().replace("(@figure-lookback)", ""))
     assert "Figure not drawn: not measured on gpt2: kernels" in text(typeset(copy))
+
+
+def test_positions_of_any_name_are_quoted(copy: Path) -> None:
+    def rename(content: Any) -> None:
+        digests = content["subject"]["digests"]
+        digests.clear()
+        digests |= {"config.json": "0" * 64, "embeddings.position_embeddings.weight": "a" * 64}
+
+    change(copy / "data/verdicts/gpt2.json", rename)
+    said = " ".join(text(typeset(copy)).split())
+    assert "whose embeddings.position_embeddings.weight has sha256 aaaaaaaaaaaa." in said

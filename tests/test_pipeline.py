@@ -123,17 +123,17 @@ def test_a_family_that_was_never_measured_gets_a_record_of_nothing(tmp_path: Pat
 def test_a_figure_is_the_same_bytes_again_or_is_said_not_to_be_drawn(
     command: Command, checkout: Path
 ) -> None:
-    drawn = [checkout / f"figures/lookback.{kind}" for kind in ("json", "png", "svg")]
+    drawn = [checkout / f"paper/figures/lookback.{kind}" for kind in ("json", "png", "svg")]
     before = [path.read_bytes() for path in drawn]
     for path in drawn:
         path.unlink()
-    assert command("figures/lookback.py").returncode == 0
+    assert command("figures/draw.py", "lookback").returncode == 0
     assert [path.read_bytes() for path in drawn] == before
     record = checkout / "data/gpt2/kernels.json"
     content = json.loads(record.read_text())
     for absent in ({**content, "measured": {}}, None):
         record.write_text(json.dumps(absent)) if absent else record.unlink()
-        ran = command("figures/lookback.py")
+        ran = command("figures/draw.py", "lookback")
         assert ran.returncode == 0
         assert ran.stderr == "lookback: not drawn, not measured: kernels on gpt2\n"
         assert [path.exists() for path in drawn] == [True, False, False]

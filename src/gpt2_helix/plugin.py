@@ -336,7 +336,7 @@ def pytest_terminal_summary(
     if folder := config.getoption("--report"):
         from gpt2_helix import report
 
-        report.write(folder, about, verdicts, config.rootpath / "figures")
+        report.write(folder, about, verdicts, config.rootpath / "paper/figures")
 
 
 def _in_order(terminalreporter: pytest.TerminalReporter) -> list[dict[str, Any]]:

@@ -1,0 +1,116 @@
+"""Draw figures from recorded measurements: ``python figures/draw.py [NAME ...]``.
+
+A figure is a module beside this one, with
+
+``draw``
+    A function that takes the subjects and returns the figure and what is seen in it.
+``NEEDS``
+    Families of measurements that it reads. If one was never measured, nothing is drawn.
+``CLAIMS``
+    Identifiers of the claims that it is evidence for.
+``SUBJECTS``
+    Folders of ``data/`` to draw; GPT-2 small by default. The figure is filed under the first.
+"""
+
+import argparse
+import hashlib
+import importlib
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import matplotlib.pyplot as plt
+
+import page
+import style
+
+NOT_FIGURES = (Path(__file__).stem, "style", "page")
+DRAWN = style.FIGURES.parent / "paper/figures"
+PAGE = "helix.html"
+
+
+def names() -> list[str]:
+    """Every figure that there is."""
+    modules = (path.stem for path in style.FIGURES.glob("*.py"))
+    return sorted(name for name in modules if name not in NOT_FIGURES)
+
+
+def write(name: str, into: Path = DRAWN) -> dict[str, Any]:
+    """Draw a figure and write it, the same bytes every time.
+
+    The SVG, for the paper, is bare; the PNG carries its caption. A JSON file of the same name has
+    the caption, or says why the figure is not drawn, for the paper and the report to read.
+
+    Parameters
+    ----------
+    name
+        The figure's module.
+    into
+        Folder to write to.
+
+    Returns
+    -------
+    What the JSON file holds.
+    """
+    module = importlib.import_module(name)
+    subjects: Sequence[str] = getattr(module, "SUBJECTS", (style.SUBJECT,))
+    about: dict[str, Any] = {"subject": subjects[0], "claims": list(module.CLAIMS)}
+    missing = [
+        f"{family} on {subject}"
+        for subject in subjects
+        for family in module.NEEDS
+        if not style.is_recorded(subject, family)
+    ]
+    if missing:
+        about |= {"drawn": False, "why": f"not measured: {', '.join(missing)}"}
+        for kind in ("svg", "png"):
+            (into / f"{name}.{kind}").unlink(missing_ok=True)
+    else:
+        about |= {"drawn": True, **_draw(module, subjects, into / name)}
+    text = json.dumps(about, indent=1, ensure_ascii=False) + "\n"
+    (into / f"{name}.json").write_text(text, encoding="utf-8")
+    return about
+
+
+def _draw(module: ModuleType, subjects: Sequence[str], stem: Path) -> dict[str, Any]:
+    records = {subject: style.read_record(subject, module.NEEDS[0]) for subject in subjects}
+    figure, seen = module.draw(*subjects)
+    origins = "; ".join(style.origin(subject, record) for subject, record in records.items())
+    caption = " ".join(f"{seen}\n{origins}".split("\n"))
+    svg, png = stem.with_suffix(".svg"), stem.with_suffix(".png")
+    bare = {"Date": None, "Creator": None, "Description": caption}
+    figure.savefig(svg, metadata=bare, bbox_inches="tight")
+    figure.text(0.5, 0.0, f"{seen}\n{origins}", ha="center", va="top", fontsize=7)
+    figure.savefig(png, metadata={"Software": None}, bbox_inches="tight")
+    plt.close(figure)
+    return {
+        "W_pos_sha256": style.positions(records[subjects[0]])[1],
+        "caption": caption,
+        # So that what reads this file changes with the picture.
+        "svg_sha256": hashlib.sha256(svg.read_bytes()).hexdigest(),
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draw the figures that are named, or all of them and the page."""
+    parser = argparse.ArgumentParser(description="Draw figures from recorded measurements.")
+    parser.add_argument("name", nargs="*", help=f"of {', '.join([*names(), 'page'])}; default: all")
+    asked = parser.parse_args(arguments).name
+    if unknown := set(asked) - {*names(), "page"}:
+        parser.error(f"expected {', '.join(names())} or page, found {', '.join(sorted(unknown))}")
+    DRAWN.mkdir(parents=True, exist_ok=True)
+    for name in asked or [*names(), "page"]:
+        if name == "page":
+            (DRAWN / PAGE).write_text(page.page(style.SUBJECT), encoding="utf-8")
+            print(PAGE, file=sys.stderr)
+        else:
+            about = write(name)
+            said = name if about["drawn"] else f"{name}: not drawn, {about['why']}"
+            print(said, file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
