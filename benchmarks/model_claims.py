@@ -44,7 +44,7 @@ NAIVE_TEXT_PASSES = 4 + 4 + 1 + 2
 def main(n_windows: int) -> None:
     """Print the three numbers."""
     subject = open_built("gpt2-shaped", Material((Path("data/texts"),), n_windows))
-    subject.runner.windows(subject.windows[:1, :32], _tables(subject)[:2, :32], [0])
+    subject.runner.windows(subject.windows[:1, :32], _tables(subject)[:2, :32])
 
     def ours() -> None:
         output.on_text(subject.runner, subject.W_pos, subject.windows)

@@ -26,6 +26,7 @@ import matplotlib.pyplot as plt
 
 import page
 import style
+from gpt2_helix import records
 
 NOT_FIGURES = (Path(__file__).stem, "style", "page")
 DRAWN = style.FIGURES.parent / "paper/figures"
@@ -76,9 +77,9 @@ def write(name: str, into: Path = DRAWN) -> dict[str, Any]:
 
 
 def _draw(module: ModuleType, subjects: Sequence[str], stem: Path) -> dict[str, Any]:
-    records = {subject: style.read_record(subject, module.NEEDS[0]) for subject in subjects}
+    drawn_from = {subject: style.read_record(subject, module.NEEDS[0]) for subject in subjects}
     figure, seen = module.draw(*subjects)
-    origins = "; ".join(style.origin(subject, record) for subject, record in records.items())
+    origins = "; ".join(style.origin(subject, record) for subject, record in drawn_from.items())
     caption = " ".join(f"{seen}\n{origins}".split("\n"))
     svg, png = stem.with_suffix(".svg"), stem.with_suffix(".png")
     bare = {"Date": None, "Creator": None, "Description": caption}
@@ -87,7 +88,8 @@ def _draw(module: ModuleType, subjects: Sequence[str], stem: Path) -> dict[str, 
     figure.savefig(png, metadata={"Software": None}, bbox_inches="tight")
     plt.close(figure)
     return {
-        "W_pos_sha256": style.positions(records[subjects[0]])[1],
+        **({"source": source} if (source := records.source(style.DATA / subjects[0])) else {}),
+        "W_pos_sha256": style.positions(drawn_from[subjects[0]])[1],
         "caption": caption,
         # So that what reads this file changes with the picture.
         "svg_sha256": hashlib.sha256(svg.read_bytes()).hexdigest(),

@@ -10,13 +10,15 @@ import style
 
 NEEDS = ("patterns",)
 CLAIMS = ("heads.main-previous-token", "heads.survive-averaging")
+SUBJECTS = (style.strongest("patterns"),)
 
 
 def draw(subject: str) -> tuple[Figure, str]:
     """Draw a square for each head, each row under another doctoring."""
     record = style.read_record(subject, "patterns")
-    patterns, chosen = record["measured"]["of_main_heads"]["by_doctoring"], record["parameters"]
+    patterns = record["measured"]["of_main_heads"]["by_doctoring"]
     heads = list(patterns["intact"])
+    first = 151 if "source" in record else 0
     figure, grid = plt.subplots(
         len(patterns),
         len(heads),
@@ -30,13 +32,20 @@ def draw(subject: str) -> tuple[Figure, str]:
         for head, axes in zip(heads, all_axes, strict=True):
             drawn = show(axes, by_head[head])
             axes.set_title(f"{head}, {name}")
+            ticks = range(0, len(by_head[head]), 10)
+            axes.set_xticks(ticks, [str(first + i) for i in ticks])
+            axes.set_yticks(ticks, [str(first + i) for i in ticks])
         all_axes[0].set_ylabel("from position")
     for axes in grid[-1]:
         axes.set_xlabel("to position")
     figure.colorbar(drawn, ax=grid, label="attention", shrink=0.6)
+    n = len(next(iter(patterns["intact"].values())))
+    where = f"the first {n} tokens of the text."
+    if "source" in record:
+        where = f"positions {first} to {first + n - 1} of the author's text; groups begin at ticks."
     return figure, (
-        f"Attention patterns on the first {chosen['positions']} tokens of the text. A head that "
-        "attends to the previous token\nshows a line just below the diagonal."
+        f"Attention patterns on {where}\nA head that attends to the previous token shows a line "
+        "just below the diagonal."
     )
 
 

@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import style
-from gpt2_helix.doctoring import group_size
+from gpt2_helix.doctoring import INTACT, group_size
+from gpt2_helix.measure.heads import AVERAGED
 from gpt2_helix.models.table import SEEDS
 
-NEEDS = ("output", "repetition")
+NEEDS = ("output", "repetition", "heads")
 CLAIMS = (
     "output.unchanged-to-20",
     "output.breaks-by-100",
@@ -73,7 +74,9 @@ def _behaviour(
         axes.set_xscale("log")
         axes.set_xticks(sizes, [str(size) for size in sizes])
         axes.minorticks_off()
-    main = output["previous_token"]
-    for head, intact in main["intact"].items():
+    measured = style.read_record(subject, "heads")["measured"]
+    attention = measured["all_heads"]["attention"]
+    for head in measured["main_heads"]["attention"]:
         named = {**look, "label": f"{subject} {head}"}
-        heads.plot(["intact", "groups of 10"], [intact, main["doctored"][head]], **named)
+        values = [attention[doctoring][head] for doctoring in (INTACT, AVERAGED)]
+        heads.plot(["intact", "groups of 10"], values, **named)

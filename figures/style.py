@@ -17,6 +17,8 @@ mpl.use("agg")
 FIGURES = Path(__file__).parent
 DATA = FIGURES.parent / "data"
 SUBJECT = "gpt2"
+PUBLISHED = "published/pictures"
+"""What others published of the same model."""
 
 CURVE, MEANS = "#c8382d", "#2260a8"
 """Red and blue that differ in lightness too, so that grey print and colour-blind eyes tell them
@@ -73,6 +75,11 @@ def is_recorded(subject: str, family: str) -> bool:
     """Whether a family of measurements was ever made."""
     path = DATA / subject / f"{family}.json"
     return path.exists() and bool(read_record(subject, family)["measured"])
+
+
+def strongest(family: str) -> str:
+    """The subject if the family was measured on it, and otherwise what others published of it."""
+    return SUBJECT if is_recorded(SUBJECT, family) else PUBLISHED
 
 
 def positions(record: Mapping[str, Any]) -> tuple[str | None, str | None]:

@@ -5,9 +5,11 @@ from jaxtyping import install_import_hook
 with install_import_hook(["gpt2_helix.measure", "gpt2_helix.doctoring"], "beartype.beartype"):
     import gpt2_helix.doctoring
     import gpt2_helix.measure.averaging
+    import gpt2_helix.measure.heads
     import gpt2_helix.measure.helix
     import gpt2_helix.measure.kernels
-    import gpt2_helix.measure.positions  # noqa: F401
+    import gpt2_helix.measure.positions
+    import gpt2_helix.measure.published  # noqa: F401
 
 import json
 import os

@@ -18,6 +18,8 @@ def test_the_recorded_verdicts_make_a_page_with_their_figures(
     assert 'random-walk <span class="refuted">refuted</span>' in page
     assert page.count('id="figure-helix"') == 1
     assert page.count('href="#figure-helix"') >= 1
+    assert page.count("published in <code>adamyedidia/resid_viewer@cce15e93</code>") == 2
+    assert page.count('id="figure-heads"') == page.count('id="figure-patterns"') == 1
     assert not re.search(r'(src|href)="(?!data:|#)', page)
 
 

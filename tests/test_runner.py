@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from gpt2_helix.doctoring import Positions, average_in_groups, doctor, doctor_all
-from gpt2_helix.errors import SubjectError
-from gpt2_helix.measure import output, patterns, repetition
+from gpt2_helix.doctoring import INTACT, Positions, average_in_groups, doctor, doctor_all
+from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.measure import heads, output, patterns, repetition
 from gpt2_helix.models import gpt2
 from gpt2_helix.models import runner as runner_module
 from gpt2_helix.models.config import Head, config_from
@@ -99,7 +99,7 @@ def test_statistics_on_text_are_those_of_whole_distributions(
     monkeypatch.setattr(runner_module, "VOCABULARY_AT_A_TIME", 7)
     monkeypatch.setattr(runner_module, "QUERIES_AT_A_TIME", 9)
     tables = list(doctor_all(W_pos(), output.DOCTORINGS).values())
-    (found,) = ours().windows(tokens[None], ours().tables(tables), [0, 3])
+    (found,) = ours().windows(tokens[None], ours().tables(tables))
     log_p = [theirs(tokens, W).logits[0].log_softmax(-1) for W in tables]
     for i, q in enumerate(log_p):
         p = log_p[0]
@@ -107,19 +107,44 @@ def test_statistics_on_text_are_those_of_whole_distributions(
         loss = -q[:-1].gather(1, torch.tensor(tokens)[1:, None]).mean()
         assert found.loss[i] == pytest.approx(float(loss), abs=1e-5)
         assert found.same_top[i] == float((p.argmax(-1) == q.argmax(-1)).double().mean())
-    for place, row in enumerate([0, 3]):
-        attentions = theirs(tokens, tables[row], "eager", output_attentions=True).attentions
-        expected = [a[0].diagonal(-1, 1, 2).mean(-1).numpy() for a in attentions]
-        np.testing.assert_allclose(found.previous_token[place], expected, atol=1e-5)
+
+
+def test_attention_to_the_previous_token_is_that_of_whole_patterns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runner_module, "QUERIES_AT_A_TIME", 9)
+    windows = np.random.default_rng(1).integers(0, 60, (2, 50))
+    found = heads.all_heads(ours(), W_pos(), windows)
+    for doctoring in (INTACT, heads.AVERAGED):
+        of_windows = []
+        for tokens in windows:
+            seen = theirs(tokens, doctor(W_pos(), doctoring), "eager", output_attentions=True)
+            patterns = np.concatenate([layer[0].numpy() for layer in seen.attentions])
+            # The first token is left out, so that the first query stands in row 10.
+            of_windows.append(
+                heads.of_patterns({doctoring: patterns[:, 1:, 1:]}, list(found.share[doctoring]))
+            )
+        for name, share in found.share[doctoring].items():
+            attention = found.attention[doctoring][name]
+            assert share == pytest.approx(np.mean([w.share[doctoring][name] for w in of_windows]))
+            expected = np.mean([w.attention[doctoring][name] for w in of_windows])
+            assert attention == pytest.approx(expected, abs=1e-6)
+    assert len(set(found.share[INTACT].values())) > 1
+
+
+def test_a_context_too_short_for_a_query_is_missing_text() -> None:
+    windows = np.zeros((1, heads.FIRST_QUERY), dtype=np.int64)
+    with pytest.raises(MissingInputError, match="windows of more than 11 tokens"):
+        heads.all_heads(ours(), W_pos(), windows)
 
 
 def test_patterns_are_those_of_transformers(tokens: Array) -> None:
-    heads = (Head(0, 1), Head(1, 0))
-    found = patterns.of_main_heads(ours(), W_pos(), tokens[None], heads)
+    main_heads = (Head(0, 1), Head(1, 0))
+    found = patterns.of_main_heads(ours(), W_pos(), tokens[None], main_heads)
     for name, by_head in found.by_doctoring.items():
         table = doctor(W_pos(), name)
         attentions = theirs(tokens, table, "eager", output_attentions=True).attentions
-        for head in heads:
+        for head in main_heads:
             expected = attentions[head.layer][0, head.head].numpy()
             assert len(by_head[str(head)]) == patterns.N_POSITIONS == len(tokens)
             for i, row in enumerate(by_head[str(head)]):
@@ -146,7 +171,7 @@ def test_logits_that_are_not_finite_are_no_measurement(tokens: Array) -> None:
     spoilt = {**weights(), "ln_f.weight": np.full(16, 3e38, np.float32)}
     broken = Runner(CONFIG, spoilt)
     with pytest.raises(SubjectError, match="expected finite logits"):
-        broken.windows(tokens[None], broken.tables([W_pos()]), [])
+        broken.windows(tokens[None], broken.tables([W_pos()]))
     with pytest.raises(SubjectError, match="expected finite logits"):
         broken.continuations(tokens, tokens[None, :3], broken.tables([W_pos()]))
 
@@ -171,7 +196,7 @@ def test_too_little_memory_means_smaller_batches_and_a_line(
     tokens: Array, little_memory: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     tables = ours().tables(list(doctor_all(W_pos(), output.DOCTORINGS).values()))
-    (found,) = ours().windows(tokens[None], tables, [0])
+    (found,) = ours().windows(tokens[None], tables)
     assert max(little_memory) > 3
     assert "memory: not enough for more, continuing with 2 rows at once" in capsys.readouterr().err
     assert found.kl[0] == pytest.approx(0, abs=1e-6)
@@ -184,7 +209,7 @@ def test_what_is_no_lack_of_memory_is_not_hidden(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(Runner, "_hidden", broken)
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        ours().windows(np.zeros((1, 9), np.int64), ours().tables([W_pos()]), [])
+        ours().windows(np.zeros((1, 9), np.int64), ours().tables([W_pos()]))
 
 
 def test_an_interval_holds_its_mean_and_is_the_same_every_time() -> None:

@@ -56,6 +56,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     command.set_defaults(run=lambda a: measure(a.subject, a.family, a.into, a.weights, a.strict))
 
+    command = commands.add_parser(
+        "digitise", help="record what others published: the author's pictures, a notebook"
+    )
+    published = os.environ.get("GPT2_HELIX_PUBLISHED", "")
+    command.add_argument(
+        "sources",
+        type=Path,
+        nargs="*",
+        metavar="FOLDER",
+        default=[Path(path) for path in published.split(os.pathsep) if path],
+        help="folder of the pictures; the notebook, or a folder with a JSON file for each of its "
+        f"layers (default: $GPT2_HELIX_PUBLISHED, with {os.pathsep!r} between several)",
+    )
+    command.add_argument("--into", type=Path, default=DATA / "published", metavar="FOLDER")
+    command.set_defaults(run=lambda a: digitise(a.sources, a.into))
+
     command = commands.add_parser("train", help="train a model of data/, or resume its training")
     command.add_argument("name", choices=SHIPPED)
     command.set_defaults(run=lambda a: train(a.name))
@@ -95,6 +111,17 @@ def measure(
             if strict:
                 raise
             print(f"{folder.name} {name}: weights not available ({error}), {_kept(folder, name)}")
+
+
+def digitise(sources: Sequence[Path], into: Path) -> None:
+    """Record what others published; without a source, the records stay as they are."""
+    from gpt2_helix.published.digitise import digitise  # It imports matplotlib.
+
+    for source in sources:
+        for path in digitise(source, into):
+            print(path)
+    if not sources:
+        print(f"{into}: no pictures or notebook given, kept as recorded")
 
 
 def train(name: str) -> None:

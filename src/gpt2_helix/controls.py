@@ -191,6 +191,8 @@ def broken_copy(subject: Subject, name: str, called: str | None = None) -> Subje
     MissingInputError
         If the subject lacks the tensors that are to be broken.
     """
+    if isinstance(subject, RecordedSubject) and subject.evidence == "published":
+        return subject.control(name)  # Broken copies of what was published, made with its record.
     if name not in CONTROLS:
         raise SubjectError(f"control: expected one of {', '.join(CONTROLS)}, found {name!r}")
     if isinstance(subject, RecordedSubject):

@@ -11,6 +11,7 @@ from typing import Any
 from gpt2_helix.measure import (
     architecture,
     averaging,
+    heads,
     helix,
     kernels,
     output,
@@ -56,7 +57,8 @@ FAMILIES = {
         (*OF_WEIGHTS, "groups-one-too-large", "means-across-borders"),
     ),
     "kernels": Family((kernels.local_heads, kernels.main_heads), OF_WEIGHTS),
-    "output": Family((output.on_text, output.previous_token), OF_BEHAVIOUR),
+    "output": Family((output.on_text,), OF_BEHAVIOUR),
+    "heads": Family((heads.all_heads, heads.main_heads, heads.survival), OF_BEHAVIOUR),
     "repetition": Family((repetition.first_word,), OF_BEHAVIOUR),
     "patterns": Family((patterns.of_main_heads,), ()),
 }

@@ -46,7 +46,7 @@ def table(verdicts: Sequence[Mapping[str, Any]], subject: Mapping[str, Any], wid
             lines = [(f"{lacks} {', '.join(v['missing'][:2])}{more}", "", "")]
         columns = ["\n".join(column) for column in zip(*lines, strict=True)]
         grid.add_row(
-            v["id"],
+            v["id"] + (f"\n  {v['source']}" if v["source"] else ""),
             *columns,
             _shown(v["verdict"]),
             _evidence(v, subject),
@@ -119,6 +119,8 @@ def _printed(grid: Table, width: int) -> str:
 def describe(subject: Subject, *, replication: bool) -> str:
     """One line: what is under test, and on which evidence."""
     how = f"recorded on {subject.recorded_on}" if subject.recorded_on else subject.evidence
+    if subject.source:
+        how = f"{subject.evidence} in {subject.source}"
     if isinstance(subject, RecordedSubject) and subject.because:
         how += f" and not measured: {subject.because}"
     if replication:

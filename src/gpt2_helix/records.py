@@ -27,7 +27,7 @@ DEGENERATE = "degenerate"
 
 
 class RecordedSubject:
-    """A model that was measured earlier: its results are read back from ``data/``.
+    """A model that was measured earlier, here or by others: its results are read from ``data/``.
 
     Parameters
     ----------
@@ -39,10 +39,8 @@ class RecordedSubject:
         Name of the broken copy to read the results of; None for the subject itself.
     """
 
-    evidence: Evidence = "recorded"
     because: str | None = None
     """Why the model itself is not measured, where the user did not ask for the record."""
-    source: str | None = None
     commit: str | None = None
 
     def __init__(self, name: str, folder: Path, control: str | None = None) -> None:
@@ -51,6 +49,8 @@ class RecordedSubject:
         self._control = control
         self.digests = weights(folder)
         self.recorded_on = date(folder)
+        self.source = source(folder)
+        self.evidence: Evidence = "published" if self.source else "recorded"
 
     def control(self, name: str) -> "RecordedSubject":
         """The recorded results of a broken copy."""
@@ -73,6 +73,7 @@ def write(
     weights: Mapping[str, str],
     measured: Mapping[Measurement, Any],
     of_controls: Mapping[str, Mapping[Measurement, Any]],
+    source: Mapping[str, str] | None = None,
 ) -> Path:
     """Write one family's results; a file whose date alone would change is left as it is.
 
@@ -87,6 +88,8 @@ def write(
     measured, of_controls
         Results by measurement, or the ``DegenerateModelError`` that was raised: of the subject,
         and of each control.
+    source
+        Where others published what was measured: ``repository``, ``commit`` and what else is known.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
@@ -94,7 +97,9 @@ def write(
         "schema": SCHEMA,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "weights": dict(weights),
-        "parameters": PARAMETERS.by_family.get(name, {}),
+        **({"source": dict(source)} if source else {}),
+        # Others chose those of what they published.
+        "parameters": {} if source else PARAMETERS.by_family.get(name, {}),
         "measured": _plain(measured),
         "controls": {control: _plain(results) for control, results in of_controls.items()},
     }
@@ -202,6 +207,24 @@ def weights(folder: Path) -> dict[str, str]:
     if not paths:
         raise SubjectError(f"{folder}: expected recorded measurements, found none")
     return found
+
+
+def source(folder: Path) -> str | None:
+    """``REPOSITORY@COMMIT`` of what others published; None for what was measured here.
+
+    Raises
+    ------
+    SubjectError
+        If the folder's files name different sources.
+    """
+    found = {
+        f"{origin['repository']}@{origin['commit'][:8]}" if (origin := c.get("source")) else None
+        for c in map(load, sorted(folder.glob("*.json")))
+    }
+    if len(found) > 1:
+        named = ", ".join(sorted(str(name) for name in found))
+        raise SubjectError(f"{folder}: expected records of one source, found {named}")
+    return found.pop() if found else None
 
 
 def load(path: Path) -> dict[str, Any]:

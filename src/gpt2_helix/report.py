@@ -33,15 +33,18 @@ def write(
     subject, claims
         Those of the JSON report.
     figures
-        Where the drawn figures are; shown are those that were drawn from the subject's weights.
+        Where the drawn figures are; shown are those drawn from the subject's weights, or from what
+        others published if a claim is judged on it.
     """
-    drawn = _figures(figures, subject["digests"].get("wpe.weight"))
+    origins = {subject["digests"].get("wpe.weight"), *(claim["source"] for claim in claims)}
+    drawn = _figures(figures, origins - {None})
     rows = "".join(
         f'<tr><td><a href="#{claim["id"]}"><code>{claim["id"]}</code></a></td>'
         f"<td>{_verdict(claim['verdict'])}</td><td>{escape(claim['says'])}</td></tr>"
         for claim in claims
     )
-    evidence = f"recorded {subject['recorded_on']}" if subject["recorded_on"] else "live"
+    recorded = f" {subject['recorded_on']}" if subject["recorded_on"] else ""
+    evidence = f"{subject['evidence']}{recorded}, unless a claim says otherwise"
     digests = "".join(
         f"<li><code>{escape(name)} {sha256}</code></li>"
         for name, sha256 in sorted(subject["digests"].items())
@@ -79,6 +82,8 @@ def _section(claim: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]], shown
         f'<section id="{claim["id"]}"><h2><code>{claim["id"]}</code> '
         f"{_verdict(claim['verdict'])}</h2><p>{escape(claim['says'])}</p>"
     ]
+    if claim["source"]:
+        parts.append(f"<p>Evidence: published in <code>{escape(claim['source'])}</code></p>")
     if claim["missing"]:
         parts.append(f"<p>Missing: <code>{escape(', '.join(claim['missing']))}</code></p>")
     if claim["reason"]:
@@ -126,12 +131,15 @@ def _line(value: float, bound: str | None) -> str:
     )
 
 
-def _figures(folder: Path, W_pos_sha256: str | None) -> list[dict[str, Any]]:
-    """Figures drawn from these positions, and figures not drawn at all."""
+def _figures(folder: Path, origins: set[str | None]) -> list[dict[str, Any]]:
+    """Figures drawn from one of these, and figures not drawn at all.
+
+    An origin is the sha256 of a position matrix, or where others published what is drawn.
+    """
     found = []
     for path in sorted(folder.glob("*.json")):
         about = json.loads(path.read_text(encoding="utf-8"))
-        if not about["drawn"] or about["W_pos_sha256"] == W_pos_sha256:
+        if not about["drawn"] or {about["W_pos_sha256"], about.get("source")} & origins:
             found.append({**about, "name": path.stem, "path": path.with_suffix(".svg")})
     return found
 

@@ -53,7 +53,7 @@ STATEMENTS = {
     ),
     "previous-token": Statement(
         "The main previous-token heads keep working when positions are averaged.",
-        ("heads.survive-averaging", "kept"),
+        ("heads.survive-averaging", "kept_share"),
     ),
     "not-by-position": Statement(
         "So they do not look up the previous position in the position vectors.",

@@ -25,6 +25,9 @@ CONTROL = "control:"
 HUB = "hub:"
 BUILT_PREFIX = "built:"
 RECORDED = "recorded:"
+PUBLISHED = "published:"
+PICTURES = "pictures"
+"""What claims fall back on: the folder in ``data/published`` of the author's pictures."""
 
 
 def open_subject(spec: str | None, data: Path, material: Material | None = None) -> Subject:
@@ -38,7 +41,8 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
         another model that ships in ``data/``; ``minilm``; ``built:NAME``, a model made here; a
         folder in Hugging Face layout, complete or not; ``control:NAME`` or
         ``control:NAME:SPEC``, a broken copy of GPT-2 small or of another subject;
-        ``recorded:NAME``, the recorded measurements of a subject. None is
+        ``recorded:NAME``, the recorded measurements of a subject; ``published:NAME``,
+        measurements of GPT-2 small that others published. None is
         GPT-2 small from the hub or its cache, or its recorded measurements if neither has it.
     data
         Where records are, by subject.
@@ -65,6 +69,8 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
     if spec.startswith(RECORDED):
         name = spec.removeprefix(RECORDED)
         return RecordedSubject(name, data / name)
+    if spec.startswith(PUBLISHED):
+        return RecordedSubject(spec, data / "published" / spec.removeprefix(PUBLISHED))
     if spec in HUB_MODELS:
         return open_hub(spec, HUB_MODELS[spec], with_text)
     if spec.startswith(HUB):
@@ -82,7 +88,7 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
             f"--subject: expected built: and one of {', '.join(BUILT)}, found {spec!r}"
         )
     forms = ("hub:OWNER/NAME[@REVISION]", "built:NAME", "control:NAME", "recorded:NAME")
-    known = ", ".join([*HUB_MODELS, *SHIPPED, MINILM, *forms])
+    known = ", ".join([*HUB_MODELS, *SHIPPED, MINILM, *forms, "published:NAME"])
     raise SubjectError(f"--subject: expected {known} or a folder, found {spec!r}")
 
 
@@ -143,16 +149,21 @@ def _on_the_hub(spec: str) -> HubModel:
 
 
 def weaker_evidence(subject: Subject, data: Path) -> list[Subject]:
-    """Earlier measurements of GPT-2 small, for claims that its weights at hand cannot decide.
+    """Other measurements of GPT-2 small, for claims that cannot be judged on what is at hand.
 
     Returns
     -------
-    Nothing for any other model.
+    Its record, if it is measured now; then what others published. Nothing for any other model.
     """
-    if subject.evidence == "live" and is_gpt2_small(subject.digests) and (data / DEFAULT).is_dir():
+    if _is_made(subject) or not is_gpt2_small(subject.digests):
+        return []
+    weaker: list[Subject] = []
+    if subject.evidence == "live" and (data / DEFAULT).is_dir():
         recorded = RecordedSubject(f"{RECORDED}{DEFAULT}", data / DEFAULT)
-        return [recorded] if is_gpt2_small(recorded.digests) else []
-    return []
+        weaker += [recorded] if is_gpt2_small(recorded.digests) else []
+    if (pictures := data / "published" / PICTURES).is_dir():
+        weaker.append(RecordedSubject(f"{PUBLISHED}{PICTURES}", pictures))
+    return weaker
 
 
 def is_gpt2_small(digests: Mapping[str, str]) -> bool:
@@ -162,5 +173,9 @@ def is_gpt2_small(digests: Mapping[str, str]) -> bool:
 
 def is_replication(subject: Subject) -> bool:
     """Whether another model than GPT-2 small is measured; broken and built models do not count."""
-    made = subject.name.startswith((CONTROL, BUILT_PREFIX))
-    return not is_gpt2_small(subject.digests) and not made
+    of_gpt2_small = subject.evidence == "published" or is_gpt2_small(subject.digests)
+    return not of_gpt2_small and not _is_made(subject)
+
+
+def _is_made(subject: Subject) -> bool:
+    return subject.name.startswith((CONTROL, BUILT_PREFIX))

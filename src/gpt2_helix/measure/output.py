@@ -1,6 +1,5 @@
-"""What averaging positions does to next-token distributions on text, and to attention there."""
+"""What averaging positions does to next-token distributions on text."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,6 @@ from scipy.stats import bootstrap
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
-from gpt2_helix.models.config import Head
 from gpt2_helix.parameters import PARAMETERS
 
 if TYPE_CHECKING:
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
 
 DOCTORINGS = PARAMETERS.output.doctorings
 _SPOILT = [name for name in DOCTORINGS if name != doctoring.INTACT]
-ATTENTION_OF = (doctoring.INTACT, "average-10")
 SEED = 20230810
 RESAMPLES = 2000
 
@@ -61,24 +58,6 @@ class OnText:
     kl: dict[str, Estimate]
     loss_change: dict[str, Estimate]
     same_top: dict[str, Estimate]
-    previous_token: dict[str, list[list[float]]]
-
-
-@dataclass(frozen=True)
-class MainHeads:
-    """Mean attention to the previous token, the first token left out.
-
-    Attributes
-    ----------
-    intact, doctored
-        By head; doctored is in groups of ten.
-    best_other
-        The largest, intact, of all other heads.
-    """
-
-    intact: dict[str, float]
-    doctored: dict[str, float]
-    best_other: float
 
 
 def on_text(
@@ -90,13 +69,8 @@ def on_text(
     tables = doctoring.doctor_all(W_pos, [doctoring.INTACT, *_SPOILT])
     names = list(tables)
     length = windows.shape[1]
-    found = runner.windows(
-        windows,
-        runner.tables([W[:length] for W in tables.values()]),
-        [names.index(name) for name in ATTENTION_OF],
-    )
+    found = runner.windows(windows, runner.tables([W[:length] for W in tables.values()]))
     loss = np.stack([w.loss for w in found])
-    previous = np.mean([w.previous_token for w in found], axis=0)
     return OnText(
         n_windows=len(windows),
         n_tokens=length,
@@ -104,23 +78,6 @@ def on_text(
         kl=_by_name(names, np.stack([w.kl for w in found])),
         loss_change=_by_name(names, loss - loss[:, :1]),
         same_top=_by_name(names, np.stack([w.same_top for w in found])),
-        previous_token=dict(zip(ATTENTION_OF, previous.tolist(), strict=True)),
-    )
-
-
-def previous_token(
-    measure: Callable[[Callable[..., OnText]], OnText], main_heads: Sequence[Head]
-) -> MainHeads:
-    """Read the main heads' attention from the measurement on text."""
-    found = measure(on_text).previous_token
-    intact, doctored = (np.array(found[name]) for name in ATTENTION_OF)
-    others = intact.copy()
-    for head in main_heads:
-        others[head.layer, head.head] = -np.inf
-    return MainHeads(
-        {str(head): float(intact[head.layer, head.head]) for head in main_heads},
-        {str(head): float(doctored[head.layer, head.head]) for head in main_heads},
-        float(others.max()),
     )
 
 

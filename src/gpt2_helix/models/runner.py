@@ -61,14 +61,28 @@ class WindowStatistics:
     same_top
         Share of positions whose most probable token is the same as under the first doctoring; a
         tie for first place counts.
-    previous_token
-        Mean attention to the previous token, without the first token, of the chosen doctorings.
     """
 
     kl: Float[np.ndarray, " doctoring"]
     loss: Float[np.ndarray, " doctoring"]
     same_top: Float[np.ndarray, " doctoring"]
-    previous_token: Float[np.ndarray, "row layer head"]
+
+
+@dataclass(frozen=True)
+class PreviousToken:
+    """Every head under every doctoring, over all windows of text.
+
+    Attributes
+    ----------
+    share
+        Share of queries that give the previous token more attention than any other key but the
+        first token.
+    attention
+        Mean attention to the previous token.
+    """
+
+    share: Float[np.ndarray, "doctoring layer head"]
+    attention: Float[np.ndarray, "doctoring layer head"]
 
 
 class _Attention(AttentionBridge):
@@ -165,7 +179,6 @@ class Runner:
         self,
         windows: Int[np.ndarray, "window position"],
         tables: Tables,
-        attention_of: Sequence[int],
     ) -> list[WindowStatistics]:
         """Run windows of text under every doctoring.
 
@@ -175,8 +188,6 @@ class Runner:
             Tokens.
         tables
             Doctored position matrices; the first is what the others are compared with.
-        attention_of
-            Doctorings whose attention to the previous token is wanted.
         """
         n, length = len(tables), windows.shape[1]
         size = VOCABULARY_AT_A_TIME * n * self.config.vocab_size
@@ -185,13 +196,9 @@ class Runner:
         found = []
         for window in _progress("text", windows, len(windows)):
             tokens = self._tokens(window)
-            previous = _PreviousToken(self, list(attention_of))
 
-            def run(
-                rows: list[int], tokens: Tensor = tokens, previous: _PreviousToken = previous
-            ) -> Tensor:
-                some = tokens.expand(len(rows), length)
-                return self._hidden(some, tables[rows], hooks=previous.hooks(rows))[0]
+            def run(rows: list[int], tokens: Tensor = tokens) -> Tensor:
+                return self._hidden(tokens.expand(len(rows), length), tables[rows])[0]
 
             hidden = torch.cat(list(_in_parts(run, n)))
             kl, loss, same = self._compare(hidden, tokens, space)
@@ -200,10 +207,36 @@ class Runner:
                     (kl / length).numpy(),
                     (loss / (length - 1)).numpy(),
                     (same / length).numpy(),
-                    previous.mean(),
                 )
             )
         return found
+
+    @torch.inference_mode()
+    def previous_token(
+        self, windows: Int[np.ndarray, "window position"], tables: Tables, first_query: int
+    ) -> PreviousToken:
+        """Attention of every head to the previous token, for queries from ``first_query`` on."""
+        found = []
+        for window in _progress("heads", windows, len(windows)):
+            tokens = self._tokens(window)
+
+            def run(rows: list[int], tokens: Tensor = tokens) -> Tensor:
+                seen: list[Tensor] = []
+
+                def hook(layer: int) -> tuple[str, Callable[..., None]]:
+                    def keep(qkv: Tensor, hook: Any) -> None:
+                        of_rows = [self._previous_token(row, layer, first_query) for row in qkv]
+                        seen.append(torch.stack(of_rows))
+
+                    return f"blocks.{layer}.attn.qkv.hook_out", keep
+
+                hooks = [hook(layer) for layer in range(self.config.n_layer)]
+                self._hidden(tokens.expand(len(rows), -1), tables[rows], hooks=hooks)
+                return torch.stack(seen, dim=1)
+
+            found.append(torch.cat(list(_in_parts(run, len(tables)))))
+        share, attention = torch.stack(found).double().mean(0).unbind(-1)
+        return PreviousToken(share.cpu().numpy(), attention.cpu().numpy())
 
     @torch.inference_mode()
     def continuations(
@@ -294,6 +327,24 @@ class Runner:
         over_layer = layer + 1 if self.config.scores_over_layer else 1
         return query / (query.shape[-1] ** 0.5 * over_layer), key
 
+    def _previous_token(
+        self, qkv: Float[Tensor, "position qkv"], layer: int, first: int
+    ) -> Float[Tensor, "head share_and_attention=2"]:
+        """Share and mean over queries; no pattern of all queries and keys is kept."""
+        n = len(qkv)
+        query, key = (part[0] for part in self._query_key(qkv[None], layer))
+        won, attention = (torch.empty(len(query), n - first, device=qkv.device) for _ in range(2))
+        for a in range(first, n, QUERIES_AT_A_TIME):
+            z = min(a + QUERIES_AT_A_TIME, n)
+            at, before = torch.arange(z - a), torch.arange(a - 1, z - 1)
+            scores = query[:, a:z] @ key[:, :z].transpose(1, 2)
+            scores[..., a:].masked_fill_(_future(z - a).to(qkv.device), -torch.inf)
+            previous = scores[:, at, before]
+            attention[:, a - first : z - first] = (previous - scores.logsumexp(-1)).exp()
+            scores[:, at, before] = -torch.inf
+            won[:, a - first : z - first] = (previous > scores[..., 1:].amax(-1)).float()
+        return torch.stack([won.mean(-1), attention.mean(-1)], dim=-1)
+
     def _compare(
         self,
         hidden: Float[Tensor, "doctoring position d_model"],
@@ -327,54 +378,6 @@ class Runner:
         if not torch.isfinite(values).all():
             raise SubjectError("model: expected finite logits, found NaN or infinite ones")
         return values
-
-
-class _PreviousToken:
-    """Attention of every head to the previous token, from the queries and keys that hooks see.
-
-    The softmax is exact, over blocks of queries; no pattern of all queries and keys is kept.
-    """
-
-    def __init__(self, runner: Runner, wanted: list[int]) -> None:
-        self._wanted = wanted
-        self._runner = runner
-        self._layers = range(runner.config.n_layer)
-        self._found: dict[tuple[int, int], Tensor] = {}
-
-    def hooks(self, rows: list[int]) -> list[tuple[str, Callable[..., None]]]:
-        """Hooks for a batch that holds these doctorings."""
-        here = [(place, row) for place, row in enumerate(rows) if row in self._wanted]
-        if not here:
-            return []
-
-        def hook(layer: int) -> Callable[..., None]:
-            def keep(value: Tensor, hook: Any) -> None:
-                for place, row in here:
-                    self._found[row, layer] = self._mean_attention(value[place], layer)
-
-            return keep
-
-        return [(f"blocks.{i}.attn.qkv.hook_out", hook(i)) for i in self._layers]
-
-    def mean(self) -> Float[np.ndarray, "row layer head"]:
-        """Mean over positions 1 .. of the attention to the position before."""
-        return np.array(
-            [[self._found[row, layer].tolist() for layer in self._layers] for row in self._wanted]
-        )
-
-    def _mean_attention(
-        self, qkv: Float[Tensor, "position qkv"], layer: int
-    ) -> Float[Tensor, " head"]:
-        n = len(qkv)
-        query, key = (part[0] for part in self._runner._query_key(qkv[None], layer))
-        previous = (query[:, 1:] * key[:, :-1]).sum(-1)
-        normaliser = torch.empty(len(query), n, device=qkv.device)
-        for a in range(0, n, QUERIES_AT_A_TIME):
-            z = min(a + QUERIES_AT_A_TIME, n)
-            scores = query[:, a:z] @ key[:, :z].transpose(1, 2)
-            scores[..., a:].masked_fill_(_future(z - a).to(qkv.device), -torch.inf)
-            normaliser[:, a:z] = scores.logsumexp(-1)
-        return (previous - normaliser[:, 1:]).exp().mean(-1)
 
 
 def _future(n: int) -> Bool[Tensor, "query key"]:

@@ -1,11 +1,15 @@
 """Attention of the whole GPT-2 small to the previous token, as others published it."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
+
+from gpt2_helix import records
+from gpt2_helix.doctoring import INTACT
+from gpt2_helix.measure import published
+from gpt2_helix.measure.heads import AVERAGED
 
 
 @dataclass(frozen=True)
@@ -37,22 +41,18 @@ def read_previous_token(data: Path) -> PreviousToken:
 
     Raises
     ------
-    FileNotFoundError
+    MissingInputError
         If there are none.
     """
-    pictures = _measured(data / "published/pictures")["windows"]["by_doctoring"]
-    notebook = _measured(data / "published/notebook")["prompts"]["by_prompt"]["first"]["attention"]
-    intact, averaged = (pictures[name]["attention"] for name in ("intact", "average-10"))
+    folder = data / "published"
+    pictures = records.read(folder / "pictures", published.windows, published.Windows)
+    notebook = records.read(folder / "notebook", published.prompts, published.Prompts)
+    intact, averaged = (pictures.by_doctoring[name].attention for name in (INTACT, AVERAGED))
+    on_first = notebook.by_prompt["first"].attention
     return PreviousToken(
         list(intact),
         np.array(list(intact.values())),
         np.array(list(averaged.values())),
-        list(notebook),
-        np.array(list(notebook.values())),
+        list(on_first),
+        np.array(list(on_first.values())),
     )
-
-
-def _measured(folder: Path) -> dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]]:
-    content = json.loads((folder / "published.json").read_text(encoding="utf-8"))
-    measured: dict[str, dict[str, dict[str, dict[str, dict[str, float]]]]] = content["measured"]
-    return measured

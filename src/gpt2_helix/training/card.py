@@ -62,8 +62,8 @@ def describe(
     shipped = open_folder(folder, folder.parent.name)
     windows = texts.windows(language.tokenizer, language.works, exam.STRINGS, recipe.n_positions)
     runner = shipped.runner
-    found = runner.windows(windows, runner.tables([shipped.W_pos]), [0])
-    attention = np.mean([window.previous_token[0] for window in found], axis=0)
+    tables = runner.tables([shipped.W_pos])
+    attention = runner.previous_token(windows, tables, first_query=1).attention[0]
     layer, head = (int(i) for i in np.unravel_index(attention.argmax(), attention.shape))
     heads = {
         "previous_token_heads": [Head(layer, head)],

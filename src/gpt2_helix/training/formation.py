@@ -75,9 +75,8 @@ def look_at(
     """Measure a model on windows of text."""
     names = [doctoring.INTACT, *(f"average-{k}" for k in GROUP_SIZES)]
     tables = runner.tables([doctoring.doctor(W_pos, name)[: windows.shape[1]] for name in names])
-    found = runner.windows(windows, tables, [0])
-    loss = np.mean([window.loss for window in found], axis=0)
-    attention = np.mean([window.previous_token[0] for window in found], axis=0)
+    loss = np.mean([window.loss for window in runner.windows(windows, tables)], axis=0)
+    attention = runner.previous_token(windows, tables[:1], first_query=1).attention[0]
     layer, head = np.unravel_index(attention.argmax(), attention.shape)
     shape = helix.shape(W_pos)
     return Stage(

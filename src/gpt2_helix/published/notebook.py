@@ -1,0 +1,140 @@
+"""Attention patterns of whole layers that a notebook of TransformerLens shows, as numbers."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import BaseModel, ValidationError
+
+from gpt2_helix.errors import SubjectError
+from gpt2_helix.measure.heads import Patterns
+from gpt2_helix.published.pictures import HEADS, sha256_of_files
+
+SHOWN = {"first": (0, 2, 4, 5), "second": (0, 5)}
+"""Layers that the notebook shows of each of its two prompts."""
+NOTEBOOK = ".ipynb"
+ROUNDING = 1e-5
+"""How far from 1 a row of float32 attention may sum."""
+_LAYER = re.compile(r"Layer (\d+)")
+
+
+@dataclass(frozen=True)
+class Notebook:
+    """Patterns of the notebook, ``<|endoftext|>`` left out.
+
+    Attributes
+    ----------
+    names, patterns
+        By prompt: names of the heads, and their patterns.
+    sha256
+        As of ``pictures.Pictures``.
+    """
+
+    names: dict[str, list[str]]
+    patterns: dict[str, Patterns]
+    sha256: str
+
+
+class Shown(BaseModel):
+    """One layer on one prompt; ``attention`` is head by query by key."""
+
+    prompt: str
+    layer: int
+    tokens: list[str]
+    attention: list[list[list[float]]]
+
+
+def read_notebook(path: Path) -> Notebook:
+    """Read the notebook, or a folder with a JSON file for each layer that it shows.
+
+    Such a file is called ``first-L0.json`` and holds ``prompt``, ``layer``, ``tokens`` and
+    ``attention`` (head, query, key).
+
+    Raises
+    ------
+    SubjectError
+        If a layer is missing, or is no attention: one line on the first.
+    """
+    if path.suffix == NOTEBOOK:
+        files = [path]
+        shown = {(s.prompt, s.layer): s for s in _outputs(path)}
+    else:
+        files = [path / f"{p}-L{layer}.json" for p, layers in SHOWN.items() for layer in layers]
+        shown = {(s.prompt, s.layer): s for s in map(_file, files)}
+    wanted = [(prompt, layer) for prompt, layers in SHOWN.items() for layer in layers]
+    if missing := [key for key in wanted if key not in shown]:
+        prompt, layer = missing[0]
+        raise SubjectError(f"{path}: expected layer {layer} on the {prompt} prompt, found none")
+    patterns: dict[str, list[Patterns]] = {prompt: [] for prompt in SHOWN}
+    for prompt, layer in wanted:
+        patterns[prompt].append(_attention(shown[prompt, layer], path))
+    return Notebook(
+        {p: [f"L{x}H{head}" for x in SHOWN[p] for head in range(HEADS)] for p in SHOWN},
+        {prompt: np.concatenate(layers) for prompt, layers in patterns.items()},
+        sha256_of_files(files),
+    )
+
+
+def _file(path: Path) -> Shown:
+    try:
+        return Shown.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise SubjectError(f"{path}: expected a layer of the notebook, found none") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "JSON"
+        raise SubjectError(f"{path}: expected {where} of a layer, found {first['msg']}") from None
+
+
+def _outputs(path: Path) -> Iterator[Shown]:
+    """Patterns in a notebook's outputs: pages that hold ``"tokens"`` and ``"attention"``."""
+    try:
+        cells = json.loads(path.read_bytes())["cells"]
+    except FileNotFoundError:
+        raise SubjectError(f"{path}: expected a notebook, found none") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise SubjectError(f"{path}: expected a notebook, found {error!r}") from None
+    prompts: list[list[str]] = []
+    for cell in cells:
+        outputs = cell.get("outputs", [])
+        printed = "".join(part for out in outputs for part in out.get("text", []))
+        for out in outputs:
+            page = "".join(out.get("data", {}).get("text/html", []))
+            tokens, attention = _value(page, "tokens"), _value(page, "attention")
+            if (layer := _LAYER.search(printed)) and tokens and attention:
+                if tokens not in prompts:
+                    prompts.append(tokens)
+                which = list(SHOWN)[min(prompts.index(tokens), len(SHOWN) - 1)]
+                yield Shown(prompt=which, layer=int(layer[1]), tokens=tokens, attention=attention)
+
+
+def _value(page: str, key: str) -> Any:
+    """The JSON value that follows a key in a page; None if there is none."""
+    _, found, rest = page.partition(f'"{key}":')
+    return json.JSONDecoder().raw_decode(rest.lstrip())[0] if found else None
+
+
+def _attention(shown: Shown, path: Path) -> Float[np.ndarray, "head=12 query key"]:
+    """Check the attention of a layer; leave out ``<|endoftext|>``."""
+    where = f"{path}: layer {shown.layer} on the {shown.prompt} prompt"
+    n = len(shown.tokens)
+    try:
+        attention = np.array(shown.attention, dtype=np.float64)
+    except ValueError:
+        attention = np.empty(0)
+    if attention.shape != (HEADS, n, n):
+        raise SubjectError(
+            f"{where}: expected attention of shape {(HEADS, n, n)}, found {attention.shape}"
+        )
+    if np.triu(attention, 1).any():
+        raise SubjectError(f"{where}: expected no attention to later keys, found some")
+    sums = attention.sum(2)
+    if not (np.abs(sums - 1) <= ROUNDING).all() or (attention < 0).any():
+        off = sums.ravel()[np.abs(sums - 1).argmax()]
+        raise SubjectError(f"{where}: expected rows that sum to 1, found {off:.6g}")
+    return attention[:, 1:, 1:]
