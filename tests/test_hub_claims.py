@@ -140,8 +140,7 @@ def test_any_model_of_the_hub_at_a_branch(hub: Hub, machine: Machine, tmp_path: 
     assert about["name"] == "hub:meta/opt@step-5"
     assert about["commit"] == commit_of("step-5")
     assert about["replication"] is True
-    whole = np.concatenate([noise, rows]).astype(np.float32)
-    assert sha256_of_tensor(whole) in about["digests"].values()
+    assert about["digests"]["wpe.weight"] == sha256_of_tensor(rows.astype(np.float32))
     assert f"at {commit_of('step-5')[:8]}, live, a replication: not GPT-2 small" in ran.stdout
 
 

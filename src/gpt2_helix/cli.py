@@ -22,6 +22,7 @@ from gpt2_helix.errors import (
 )
 from gpt2_helix.families import FAMILIES
 from gpt2_helix.measure import helix
+from gpt2_helix.models.architecture import W_POS
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.table import GPT2_SMALL_TENSORS, HUB_MODELS, SEEDS, SHIPPED
 from gpt2_helix.subjects import DEFAULT, open_subject
@@ -143,7 +144,7 @@ def _open(spec: str, weights: str | None) -> Model:
     if pinned:
         model.name = spec
         _check(model, "config.json", pinned.sha256.get("config.json"))
-        _check(model, model.config.architecture.W_pos, pinned.W_pos_sha256)
+        _check(model, W_POS, pinned.W_pos_sha256)
     return model
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from gpt2_helix import controls
 from gpt2_helix.claim import Subject
 from gpt2_helix.errors import HubUnreachableError, SubjectError
+from gpt2_helix.models.architecture import AsGPT2
 from gpt2_helix.models.built import BUILT, open_built
 from gpt2_helix.models.config import read_config
 from gpt2_helix.models.folder import MINILM, open_folder, open_minilm
@@ -116,9 +117,9 @@ def open_hub(name: str, model: HubModel, material: Material, *, complete: bool =
     repository = Repository(model)
     config_path = repository.fetch("config.json")
     config = read_config(config_path)
-    stored = config.architecture
-    shape = (config.n_positions + stored.padding, config.n_embd)
-    tensors = HubTensors(repository, stored.stored_W_pos, shape)
+    architecture = config.architecture
+    shape = (config.n_positions + architecture.padding, config.n_embd)
+    tensors = HubTensors(repository, architecture.stored_W_pos, shape)
     if complete and not tensors.are_available():
         raise HubUnreachableError(f"{model.repo}: expected every tensor, found some at most")
 
@@ -133,7 +134,7 @@ def open_hub(name: str, model: HubModel, material: Material, *, complete: bool =
     return Model(
         name,
         config,
-        tensors,
+        AsGPT2(tensors, architecture),
         {"config.json": sha256_of_version(config_path)},
         commit=repository.commit,
         material=material,

@@ -27,7 +27,7 @@ WORDS = tuple(files("gpt2_helix").joinpath("words.txt").read_text(encoding="utf-
 """Words of the repetition prompts: each, with a space before it, is one token of GPT-2, and none is
 the beginning of another."""
 
-BEGIN = "<|endoftext|>"
+BEGIN, OPT_BEGIN = "<|endoftext|>", "</s>"
 WINDOW = 512
 PAIR: Pair = ("apple", "orange")
 EXCHANGES = PARAMETERS.repetition.exchanges
@@ -315,14 +315,14 @@ def encode(tokenizer: Tokenizer, text: str) -> Tokens:
 
 
 def begin_token(tokenizer: Tokenizer) -> int:
-    """Token id of ``<|endoftext|>``.
+    """Token id of what a text begins with: ``<|endoftext|>``, or ``</s>`` in OPT's vocabulary.
 
     Raises
     ------
     SubjectError
         If there is no such token.
     """
-    token = tokenizer.token_to_id(BEGIN)
-    if token is None:
-        raise SubjectError(f"tokenizer: expected a token {BEGIN}, found none")
-    return int(token)
+    for name in (OPT_BEGIN, BEGIN):
+        if (token := tokenizer.token_to_id(name)) is not None:
+            return int(token)
+    raise SubjectError(f"tokenizer: expected a token {BEGIN}, found none")

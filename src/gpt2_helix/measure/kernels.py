@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy.special import softmax
 
 from gpt2_helix import doctoring
@@ -112,13 +112,9 @@ def pattern(
     query, key = block.query_key(W_pos[:n_positions], head)
     scores = query @ key.T / np.sqrt(query.shape[1])
     if causal:
-        scores = np.where(_future(n_positions), -np.inf, scores)
+        scores = np.where(block.unseen(n_positions), -np.inf, scores)
     weights: Pattern = softmax(scores, axis=1)
     return weights
-
-
-def _future(n: int) -> Bool[np.ndarray, "query key"]:
-    return np.triu(np.ones((n, n), dtype=bool), 1)
 
 
 def at_offsets(seen: Pattern, queries: slice, offsets: list[int] | range) -> list[float]:

@@ -1,9 +1,9 @@
-"""The part of a GPT-2 block that decides where its heads look."""
+"""The part of a block that decides where its heads look."""
 
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,12 @@ class AttentionBlock:
         Heads in the block; what LayerNorm adds to the variance.
     scale
         What attention scores are multiplied by, besides the usual 1 / sqrt(d_head).
+    causal
+        Whether a position sees only itself and those before it.
+    window
+        How many of the latest positions it sees, itself included; None for all.
+    added
+        Vector that is added to what enters; None for none.
     """
 
     ln_weight: Float[np.ndarray, " d_model"]
@@ -29,12 +35,17 @@ class AttentionBlock:
     n_head: int
     epsilon: float
     scale: float = 1.0
+    causal: bool = True
+    window: int | None = None
+    added: Float[np.ndarray, " d_model"] | None = None
 
     def query_key(
         self, residual: Float[np.ndarray, "position d_model"], head: int
     ) -> tuple[Float[np.ndarray, "position d_head"], Float[np.ndarray, "position d_head"]]:
         """Queries and keys of one head, in float64, for a residual stream entering the block."""
         x = residual.astype(np.float64)
+        if self.added is not None:
+            x = x + self.added
         x -= x.mean(axis=1, keepdims=True)
         x /= np.sqrt((x**2).mean(axis=1, keepdims=True) + self.epsilon)
         x = x * self.ln_weight + self.ln_bias
@@ -47,3 +58,9 @@ class AttentionBlock:
             )
         )
         return query * self.scale, key
+
+    def unseen(self, n: int) -> Bool[np.ndarray, "query key"]:
+        """Which of the first ``n`` positions a position does not see."""
+        behind = np.arange(n)[:, None] - np.arange(n)
+        unseen: Bool[np.ndarray, "query key"] = (behind < 0) & self.causal
+        return unseen | (behind >= (self.window or n))

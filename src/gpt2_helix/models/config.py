@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gpt2_helix.errors import SubjectError
+from gpt2_helix.models.architecture import ARCHITECTURES, Architecture
 
 
 class Head(NamedTuple):
@@ -26,79 +27,11 @@ LOCAL_HEADS_OF_GPT2_SMALL = (Head(0, 3), Head(0, 4), Head(0, 7))
 """The heads of its layer 0 that the kernel claims are about."""
 
 
-@dataclass(frozen=True)
-class Architecture:
-    """How an architecture with learned absolute positions names things.
-
-    Attributes
-    ----------
-    prefix
-        What may stand before every tensor name, depending on the class that saved the file.
-    W_pos
-        Name of the position matrix.
-    keys
-        Names in config.json of n_layer, n_head, n_embd, n_positions and the LayerNorm epsilon;
-        None for an epsilon that is always 1e-5.
-    padding
-        Rows that the stored matrix has before that of the first position.
-    """
-
-    prefix: str
-    W_pos: str
-    keys: tuple[str, str, str, str, str | None]
-    padding: int = 0
-
-    @property
-    def stored_W_pos(self) -> tuple[str, str]:  # noqa: N802
-        """Names that the position matrix can have in a file."""
-        return self.W_pos, self.prefix + self.W_pos
-
-
-ARCHITECTURES = {
-    "gpt2": Architecture(
-        "transformer.",
-        "wpe.weight",
-        ("n_layer", "n_head", "n_embd", "n_positions", "layer_norm_epsilon"),
-    ),
-    "bert": Architecture(
-        "bert.",
-        "embeddings.position_embeddings.weight",
-        (
-            "num_hidden_layers",
-            "num_attention_heads",
-            "hidden_size",
-            "max_position_embeddings",
-            "layer_norm_eps",
-        ),
-    ),
-    "opt": Architecture(
-        "model.",
-        "decoder.embed_positions.weight",
-        (
-            "num_hidden_layers",
-            "num_attention_heads",
-            "hidden_size",
-            "max_position_embeddings",
-            None,
-        ),
-        padding=2,
-    ),
-    "gpt_neo": Architecture(
-        "transformer.",
-        "wpe.weight",
-        (
-            "num_layers",
-            "num_heads",
-            "hidden_size",
-            "max_position_embeddings",
-            "layer_norm_epsilon",
-        ),
-    ),
-}
 LARGEST = 2**20
 """Bytes of a config.json."""
 TOO_MANY = 100_000
 """Of layers, heads, dimensions or positions; a size is believed before any tensor is seen."""
+LARGEST_VOCABULARY = 2**24
 
 
 @dataclass(frozen=True)
@@ -122,6 +55,14 @@ class Config:
         alone: from fields of these names in config.json; empty if it has none.
     scores_over_layer
         Whether attention scores of the n-th block are divided by n, as Stanford's GPT-2 does.
+    scaled
+        Whether they are divided by the square root of d_head, as usual.
+    tied
+        Whether the unembedding is the token embedding.
+    normed_first
+        Whether LayerNorm comes before attention and MLP, as in GPT-2, or after.
+    windows
+        By block, how many of the latest positions a position sees, itself included; None for all.
     """
 
     model_type: str
@@ -135,11 +76,15 @@ class Config:
     activation: str
     previous_token_heads: tuple[Head, ...]
     heads_looking_back: tuple[Head, ...]
-    scores_over_layer: bool
+    scores_over_layer: bool = False
+    scaled: bool = True
+    tied: bool = True
+    normed_first: bool = True
+    windows: tuple[int | None, ...] = ()
 
     @property
     def architecture(self) -> Architecture:
-        """How this architecture names its tensors."""
+        """Where this architecture keeps what GPT-2 has."""
         return ARCHITECTURES[self.model_type]
 
 
@@ -174,29 +119,57 @@ def config_from(declared: Mapping[str, Any], path: str) -> Config:
             f"{path}: expected a model_type with learned absolute positions ({known}), "
             f"found {reprlib.repr(kind)}, which has none that this project can read"
         )
-    keys = ARCHITECTURES[kind].keys
+    architecture = ARCHITECTURES[kind]
+    keys = architecture.keys
     n_layer, n_head, n_embd, n_positions = (
-        _positive(declared, str(key), int, path) for key in keys[:4]
+        _positive(declared, keys[size], int, path)
+        for size in ("n_layer", "n_head", "n_embd", "n_positions")
     )
     if n_embd % n_head:
         raise SubjectError(
-            f"{path}: expected {keys[2]} to be a multiple of {keys[1]}, found {n_embd} and {n_head}"
+            f"{path}: expected {keys['n_embd']} to be a multiple of {keys['n_head']}, "
+            f"found {n_embd} and {n_head}"
         )
-    width = 4 * n_embd if declared.get("n_inner") is None else declared["n_inner"]
+    if declared.get(keys["n_inner"]) is None:
+        declared = {**declared, keys["n_inner"]: 4 * n_embd}
+    epsilon = keys.get("layer_norm_epsilon")
     return Config(
         kind,
         n_layer,
         n_head,
         n_embd,
         n_positions,
-        layer_norm_epsilon=(_positive(declared, keys[4], float, path) if keys[4] else 1e-5),
-        vocab_size=_positive({"vocab_size": 50257, **declared}, "vocab_size", int, path),
-        n_inner=_positive({"n_inner": width}, "n_inner", int, path),
-        activation=str(declared.get("activation_function", "gelu_new")),
-        scores_over_layer=declared.get("scale_attn_by_inverse_layer_idx") is True,
+        layer_norm_epsilon=_positive(declared, epsilon, float, path) if epsilon else 1e-5,
+        vocab_size=_positive(
+            {"vocab_size": 50257, **declared}, "vocab_size", int, path, LARGEST_VOCABULARY
+        ),
+        n_inner=_positive(declared, keys["n_inner"], int, path),
+        activation=str(declared.get(keys["activation"], "gelu_new")),
         previous_token_heads=_heads(declared, "previous_token_heads", n_layer, n_head, path),
         heads_looking_back=_heads(declared, "heads_looking_back", n_layer, n_head, path),
+        scores_over_layer=declared.get("scale_attn_by_inverse_layer_idx") is True,
+        scaled=architecture.scaled and declared.get("scale_attn_weights") is not False,
+        tied=declared.get("tie_word_embeddings") is not False,
+        normed_first=declared.get("do_layer_norm_before") is not False,
+        windows=_windows(declared, n_layer, path) if kind == "gpt_neo" else (),
     )
+
+
+def _windows(declared: Mapping[str, Any], n_layer: int, path: str) -> tuple[int | None, ...]:
+    """GPT-Neo's attention, block by block: to all positions, or to the latest few."""
+    size = _positive({"window_size": 256, **declared}, "window_size", int, path)
+    try:
+        kinds = declared.get("attention_layers") or [
+            kind
+            for kinds, times in declared["attention_types"]
+            for kind in kinds * min(times, n_layer)
+        ]
+        return tuple({"global": None, "local": size}[kind] for kind in kinds[:n_layer])
+    except (KeyError, TypeError, ValueError):
+        raise SubjectError(
+            f"{path}: expected attention_types such as [[['global', 'local'], {n_layer // 2}]], "
+            f"found {reprlib.repr(declared.get('attention_types'))}"
+        ) from None
 
 
 def _heads(
@@ -215,12 +188,14 @@ def _heads(
     return heads
 
 
-def _positive(declared: Mapping[str, Any], key: str, kind: type, path: str) -> Any:
+def _positive(
+    declared: Mapping[str, Any], key: str, kind: type, path: str, limit: int = TOO_MANY
+) -> Any:
     found: Any = declared.get(key)
     number = isinstance(found, int | kind) and not isinstance(found, bool)
-    if not number or not 0 < found < TOO_MANY:
+    if not number or not 0 < found < limit:
         raise SubjectError(
-            f"{path}: expected {key} to be a positive {kind.__name__} below {TOO_MANY}, "
+            f"{path}: expected {key} to be a positive {kind.__name__} below {limit}, "
             f"found {reprlib.repr(found)}"
         )
     return found

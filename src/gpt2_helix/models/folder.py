@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from gpt2_helix.errors import SubjectError
+from gpt2_helix.models.architecture import AsGPT2
 from gpt2_helix.models.config import read_config
 from gpt2_helix.models.model import Model
 from gpt2_helix.texts import Material
@@ -29,7 +30,8 @@ def open_folder(folder: Path, name: str, material: Material | None = None) -> Mo
     def file(wanted: str) -> Path | None:
         return folder / wanted if (folder / wanted).is_file() else None
 
-    return Model(name, config, tensors, digests, material=material, file=file)
+    ours = AsGPT2(tensors, config.architecture)
+    return Model(name, config, ours, digests, material=material, file=file)
 
 
 def open_minilm() -> Model:

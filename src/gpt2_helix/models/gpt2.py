@@ -24,11 +24,13 @@ def block_shapes(config: Config, layer: int) -> dict[str, tuple[int, ...]]:
 
 
 def shapes(config: Config) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of all tensors; the unembedding is ``wte.weight`` again."""
+    """Names and shapes of all tensors; a tied unembedding is ``wte.weight`` again."""
     found: dict[str, tuple[int, ...]] = {
         "wte.weight": (config.vocab_size, config.n_embd),
         "wpe.weight": (config.n_positions, config.n_embd),
     }
     for layer in range(config.n_layer):
         found |= block_shapes(config, layer)
+    if not config.tied:
+        found["lm_head.weight"] = (config.vocab_size, config.n_embd)
     return {**found, "ln_f.weight": (config.n_embd,), "ln_f.bias": (config.n_embd,)}

@@ -18,6 +18,7 @@ from gpt2_helix.claim import Evidence
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.errors import MissingInputError, SubjectError
 from gpt2_helix.models import gpt2
+from gpt2_helix.models.architecture import ADDED, W_POS
 from gpt2_helix.models.attention import AttentionBlock
 from gpt2_helix.models.config import (
     LOCAL_HEADS_OF_GPT2_SMALL,
@@ -47,7 +48,7 @@ class Model:
         Its sizes. GPT-2 small, known by the digest of its positions, gets the heads that the post
         names; another model has named heads only if its configuration declares them.
     tensors
-        Tensors by their Hugging Face names, with or without the architecture's prefix.
+        Tensors by GPT-2's names, in its layouts; see ``architecture.AsGPT2``.
     digests
         sha256 of the files they come from.
     material
@@ -90,11 +91,10 @@ class Model:
         """sha256 of every tensor that was read."""
         self._blocks: dict[int, AttentionBlock] = {}
         self._measured: dict[Callable[..., Any], Any] = {}
-        name_of_W_pos = config.architecture.W_pos
-        if not self.missing([name_of_W_pos]):
+        if not self.missing([W_POS]):
             _ = self.W_pos
             self.digests |= self.read
-            if self.read[name_of_W_pos] == HUB_MODELS["gpt2"].W_pos_sha256:
+            if self.read[W_POS] == HUB_MODELS["gpt2"].W_pos_sha256:
                 self.config = replace(
                     config,
                     previous_token_heads=config.previous_token_heads or MAIN_HEADS_OF_GPT2_SMALL,
@@ -123,15 +123,11 @@ class Model:
     @cached_property
     def W_pos(self) -> Positions:  # noqa: N802
         """Positional embedding matrix, shape (n_positions, d_model)."""
-        architecture = self.config.architecture
-        shape = (self.config.n_positions + architecture.padding, self.config.n_embd)
-        return self.tensor(architecture.W_pos, shape)[architecture.padding :]
+        return self.tensor(W_POS, (self.config.n_positions, self.config.n_embd))
 
     def with_positions(self, rows: Positions) -> "Model":
         """Copy the model with another position matrix; see ``broken``."""
-        architecture = self.config.architecture
-        padding = np.zeros((architecture.padding, rows.shape[1]), rows.dtype)
-        return self.broken({architecture.W_pos: np.concatenate([padding, rows])})
+        return self.broken({W_POS: rows})
 
     def attention(self, layer: int) -> AttentionBlock:
         """``ln_1`` and ``c_attn`` of a block.
@@ -139,11 +135,13 @@ class Model:
         Raises
         ------
         MissingInputError
-            If the block, or a tensor of it, is not there.
+            If the block, or a tensor of it, is not there, or it normalises after attention.
         """
         if layer in self._blocks:
             return self._blocks[layer]
-        d = self.config.n_embd
+        config, d = self.config, self.config.n_embd
+        if not config.normed_first:
+            raise MissingInputError(["a LayerNorm before attention"], self.name)
         shapes = {
             f"h.{layer}.ln_1.weight": (d,),
             f"h.{layer}.ln_1.bias": (d,),
@@ -153,14 +151,18 @@ class Model:
         if missing := self.missing(list(shapes)):
             raise MissingInputError(missing, self.name)
         ln_weight, ln_bias, weight, bias = (self.tensor(n, shape) for n, shape in shapes.items())
+        scale = 1.0 if config.scaled else float(np.sqrt(d // config.n_head))
         block = AttentionBlock(
             ln_weight,
             ln_bias,
             weight,
             bias,
-            self.config.n_head,
-            self.config.layer_norm_epsilon,
-            1 / (layer + 1) if self.config.scores_over_layer else 1.0,
+            config.n_head,
+            config.layer_norm_epsilon,
+            scale / (layer + 1) if config.scores_over_layer else scale,
+            causal=config.architecture.causal,
+            window=config.windows[layer] if config.windows else None,
+            added=self.tensor(ADDED, (d,)) if layer == 0 and ADDED in self.tensors else None,
         )
         self._blocks[layer] = block
         return block
@@ -174,8 +176,8 @@ class Model:
         MissingInputError
             If a tensor is not there; names all that are not.
         """
-        if self.config.model_type != "gpt2":
-            raise MissingInputError([f"a GPT-2 (it is a {self.config.model_type})"], self.name)
+        if not self.config.architecture.causal or not self.config.normed_first:
+            raise MissingInputError(["a causal model that normalises first"], self.name)
         shapes = gpt2.shapes(self.config)
         if missing := self.missing(list(shapes)):
             raise MissingInputError(missing, self.name)
@@ -233,8 +235,9 @@ class Model:
         return heads
 
     def missing(self, names: list[str]) -> list[str]:
-        """Which of these tensors the model does not hold."""
-        return [name for name in names if self._stored_name(name) is None]
+        """Which tensors the model does not hold, of those that these are made of."""
+        sources = self.config.architecture.sources
+        return [its for name in names if name not in self.tensors for its in sources(name)]
 
     def tensor(self, name: str, shape: tuple[int, ...]) -> Array:
         """Read a tensor.
@@ -246,10 +249,9 @@ class Model:
         SubjectError
             If it has another shape, or a number that is not finite.
         """
-        stored = self._stored_name(name)
-        if stored is None:
-            raise MissingInputError([name], self.name)
-        tensor = self.tensors[stored]
+        if missing := self.missing([name]):
+            raise MissingInputError(missing, self.name)
+        tensor = self.tensors[name]
         if tensor.shape != shape:
             raise SubjectError(
                 f"{self.name}: expected {name} of shape {shape} as in config.json, "
@@ -274,7 +276,3 @@ class Model:
                 self._measured[measurement] = measurement(*arguments)
         result: Result = self._measured[measurement]
         return result
-
-    def _stored_name(self, name: str) -> str | None:
-        prefixed = self.config.architecture.prefix + name
-        return next((n for n in (name, prefixed) if n in self.tensors), None)

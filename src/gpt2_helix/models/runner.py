@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -124,11 +125,19 @@ class Runner:
             f"transformer.{name}": torch.from_numpy(np.require(array, np.float32, ["C", "W"]))
             for name, array in weights.items()
         }
-        tensors["lm_head.weight"] = tensors["transformer.wte.weight"]
+        tensors["lm_head.weight"] = tensors.pop(
+            "transformer.lm_head.weight", tensors["transformer.wte.weight"]
+        )
         with torch.device("meta"):
             model = GPT2LMHeadModel(_transformers_config(config))
         model.load_state_dict(tensors, strict=True, assign=True)
-        model.tie_weights()
+        if config.tied:
+            model.tie_weights()
+        for layer, window in enumerate(config.windows):
+            if window:
+                attention = model.get_submodule(f"transformer.h.{layer}.attn")
+                restrict = partial(self._restrict, window)
+                attention.register_forward_pre_hook(restrict, with_kwargs=True)
         model.train(False).to(self.device)
         self.config = config
         self.bridge: TransformerBridge = build_bridge_from_module(
@@ -164,9 +173,8 @@ class Runner:
             def keep(value: Tensor, hook: Any) -> None:
                 query, key = self._query_key(value, head.layer)
                 scores = query[:, head.head] @ key[:, head.head].transpose(1, 2)
-                found[head] = scores.masked_fill(
-                    _future(len(tokens)).to(scores.device), -torch.inf
-                ).softmax(-1)
+                unseen = _unseen(len(tokens), self._window(head.layer)).to(scores.device)
+                found[head] = scores.masked_fill(unseen, -torch.inf).softmax(-1)
 
             return f"blocks.{head.layer}.attn.qkv.hook_out", keep
 
@@ -279,7 +287,7 @@ class Runner:
 
     @property
     def _unembedding(self) -> Float[Tensor, "d_model vocabulary"]:
-        return self._model.transformer.wte.weight.T
+        return self._model.lm_head.weight.T
 
     def _tokens(self, tokens: Int[np.ndarray, " position"]) -> Int[Tensor, " position"]:
         return torch.from_numpy(tokens.astype(np.int64)).to(self.device)
@@ -304,6 +312,10 @@ class Runner:
                 f"found {int(positions.max()) + 1}"
             )
 
+        seen = past.get_seq_length() if past is not None else 0
+        keys = torch.cat([torch.arange(seen), positions])
+        self._behind = (positions[:, None] - keys).to(self.device)
+
         def doctor(value: Tensor, hook: Any) -> Tensor:
             return W_pos[:, positions]
 
@@ -317,6 +329,18 @@ class Runner:
             )
         return out.last_hidden_state, out.past_key_values
 
+    def _window(self, layer: int) -> int | None:
+        return self.config.windows[layer] if self.config.windows else None
+
+    def _restrict(
+        self, window: int, module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Before a block's attention: let it see no more than the latest positions."""
+        mask = kwargs.get("attention_mask")
+        near = self._behind < window
+        kwargs["attention_mask"] = near & (self._behind >= 0 if mask is None else mask)
+        return args, kwargs
+
     def _query_key(
         self, qkv: Float[Tensor, "row position qkv"], layer: int
     ) -> tuple[
@@ -325,7 +349,8 @@ class Runner:
         """Queries, scaled so that their products with the keys are the scores, and keys."""
         query, key, _ = qkv.view(*qkv.shape[:2], 3, self.config.n_head, -1).permute(2, 0, 3, 1, 4)
         over_layer = layer + 1 if self.config.scores_over_layer else 1
-        return query / (query.shape[-1] ** 0.5 * over_layer), key
+        root = query.shape[-1] ** 0.5 if self.config.scaled else 1
+        return query / (root * over_layer), key
 
     def _previous_token(
         self, qkv: Float[Tensor, "position qkv"], layer: int, first: int
@@ -338,7 +363,8 @@ class Runner:
             z = min(a + QUERIES_AT_A_TIME, n)
             at, before = torch.arange(z - a), torch.arange(a - 1, z - 1)
             scores = query[:, a:z] @ key[:, :z].transpose(1, 2)
-            scores[..., a:].masked_fill_(_future(z - a).to(qkv.device), -torch.inf)
+            unseen = _unseen(z, self._window(layer))[a:]
+            scores.masked_fill_(unseen.to(qkv.device), -torch.inf)
             previous = scores[:, at, before]
             attention[:, a - first : z - first] = (previous - scores.logsumexp(-1)).exp()
             scores[:, at, before] = -torch.inf
@@ -380,8 +406,11 @@ class Runner:
         return values
 
 
-def _future(n: int) -> Bool[Tensor, "query key"]:
-    return torch.ones(n, n, dtype=torch.bool).triu(1)
+@cache
+def _unseen(n: int, window: int | None) -> Bool[Tensor, "query key"]:
+    """Which positions a position does not see: later ones, and those before the window."""
+    behind = torch.arange(n)[:, None] - torch.arange(n)
+    return (behind < 0) | (behind >= (window or n))
 
 
 def _transformers_config(config: Config) -> GPT2Config:
@@ -397,6 +426,8 @@ def _transformers_config(config: Config) -> GPT2Config:
         layer_norm_epsilon=config.layer_norm_epsilon,
         activation_function="gelu_pytorch_tanh" if activation == "gelu_new" else activation,
         scale_attn_by_inverse_layer_idx=config.scores_over_layer,
+        scale_attn_weights=config.scaled,
+        tie_word_embeddings=config.tied,
         bos_token_id=0,
         eos_token_id=0,
     )

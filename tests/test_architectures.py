@@ -1,0 +1,260 @@
+"""Tiny random models of each architecture: what is measured is what transformers computes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+from transformers import (
+    BertConfig,
+    BertModel,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTNeoConfig,
+    GPTNeoForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
+    PreTrainedModel,
+)
+
+from gpt2_helix.errors import MissingInputError
+from gpt2_helix.measure import helix, kernels
+from gpt2_helix.models.config import Head
+from gpt2_helix.models.model import Model
+from gpt2_helix.models.runner import Runner
+from gpt2_helix.subjects import open_subject
+from gpt2_helix.weights.tensors import Array
+
+N = 48
+ENDS: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+
+
+def gpt2(**changed: Any) -> GPT2LMHeadModel:
+    sizes: dict[str, Any] = {
+        "n_layer": 3,
+        "n_head": 4,
+        "n_embd": 32,
+        "n_positions": 64,
+        "vocab_size": 50,
+    }
+    return GPT2LMHeadModel(GPT2Config(**sizes, **ENDS, **changed))
+
+
+def gpt_neo() -> GPTNeoForCausalLM:
+    return GPTNeoForCausalLM(
+        GPTNeoConfig(
+            num_layers=3,
+            num_heads=4,
+            hidden_size=32,
+            max_position_embeddings=64,
+            vocab_size=50,
+            intermediate_size=40,
+            attention_types=[[["global", "local", "local"], 1]],
+            window_size=7,
+            **ENDS,
+        )
+    )
+
+
+def opt() -> OPTForCausalLM:
+    return OPTForCausalLM(
+        OPTConfig(
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            hidden_size=32,
+            max_position_embeddings=64,
+            vocab_size=50,
+            ffn_dim=40,
+            word_embed_proj_dim=32,
+            **ENDS,
+        )
+    )
+
+
+def bert() -> BertModel:
+    return BertModel(
+        BertConfig(
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            hidden_size=32,
+            max_position_embeddings=64,
+            vocab_size=50,
+            intermediate_size=40,
+        )
+    )
+
+
+MADE: dict[str, Callable[[], PreTrainedModel]] = {
+    "gpt2": gpt2,
+    "gpt2-untied": lambda: gpt2(tie_word_embeddings=False),
+    "gpt2-unscaled": lambda: gpt2(scale_attn_weights=False),
+    "gpt2-over-layer": lambda: gpt2(scale_attn_by_inverse_layer_idx=True),
+    "gpt_neo": gpt_neo,
+    "opt": opt,
+    "bert": bert,
+}
+CAUSAL = [name for name in MADE if name != "bert"]
+
+
+def made(name: str) -> Any:
+    """A model with weights large enough that its attention is far from uniform."""
+    torch.manual_seed(5)
+    model = MADE[name]()
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.3)
+    model.train(False)
+    return model
+
+
+def close(found: Any, expected: Any) -> None:
+    np.testing.assert_allclose(np.asarray(found), np.asarray(expected), rtol=0, atol=1e-5)
+
+
+def saved(model: Any, folder: Path, kind: str) -> Model:
+    folder.mkdir()
+    declared = {**model.config.to_dict(), "previous_token_heads": [[1, 2]]}
+    declared["heads_looking_back"] = [[0, 1]]
+    (folder / "config.json").write_text(json.dumps(declared, default=str))
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    if kind == "pytorch_model.bin":
+        torch.save(tensors, folder / kind)
+    else:
+        save_file({name: tensor.numpy() for name, tensor in tensors.items()}, folder / kind)
+    subject = open_subject(str(folder), Path("no-data"))
+    assert isinstance(subject, Model)
+    return subject
+
+
+def attentions_from_positions(model: Any) -> list[Array]:
+    """transformers' own attention in every block, fed positions and no token."""
+    body = model if isinstance(model, BertModel) else model.base_model
+    with torch.no_grad():
+        nothing = torch.zeros(1, N, model.config.hidden_size)
+        out = body(inputs_embeds=nothing, output_attentions=True)
+    return [attention[0].numpy() for attention in out.attentions]
+
+
+@pytest.mark.parametrize("kind", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize("name", MADE)
+def test_attention_from_positions_is_that_of_transformers(
+    name: str, kind: str, tmp_path: Path
+) -> None:
+    model = made(name)
+    subject = saved(model, tmp_path / "model", kind)
+    expected = attentions_from_positions(model)[0]
+    for head in range(4):
+        found = kernels.pattern(subject.W_pos, subject.attention(0), head, N, causal=name != "bert")
+        close(found, expected[head])
+    assert subject.measure(helix.shape).axis in (0, 1, 2)
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_queries_and_keys_of_every_block_are_those_of_transformers(
+    name: str, tmp_path: Path
+) -> None:
+    model = made(name)
+    subject = saved(model, tmp_path / "model", "model.safetensors")
+    with torch.no_grad():
+        tokens = torch.arange(N)[None]
+        out = model(tokens, output_attentions=True, output_hidden_states=True)
+    # What enters a block of BERT was normalised by the one before, which ours does itself.
+    blocks = [0] if name == "bert" else range(3)
+    for layer in blocks:
+        entering = out.hidden_states[layer][0].numpy()
+        if name == "bert":
+            embeddings = model.embeddings
+            entering = (
+                embeddings.word_embeddings(tokens)[0] + embeddings.position_embeddings.weight[:N]
+            )
+            entering = entering.detach().numpy()
+        for head in range(4):
+            found = kernels.pattern(entering, subject.attention(layer), head, N)
+            close(found, out.attentions[layer][0, head])
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_a_model_is_run_as_transformers_runs_it(name: str, tmp_path: Path) -> None:
+    model = made(name)
+    subject = saved(model, tmp_path / "model", "model.safetensors")
+    tokens = np.random.default_rng(3).integers(0, 50, N)
+    with torch.no_grad():
+        out = model(torch.from_numpy(tokens)[None], output_attentions=True)
+    runner: Runner = subject.runner
+    tables = runner.tables([subject.W_pos, subject.W_pos[::-1].copy()])
+    logits = runner.logits(tokens, tables)
+    scale = float(out.logits.abs().max())
+    close(logits[0] / scale, out.logits[0] / scale)
+    assert abs(logits[1] - logits[0]).max() > 0.01 * scale
+    heads = [Head(layer, head) for layer in range(3) for head in range(4)]
+    patterns = runner.patterns(tokens, tables, heads)[0]
+    for head, pattern in zip(heads, patterns, strict=True):
+        close(pattern, out.attentions[head.layer][0, head.head])
+    attention = runner.previous_token(tokens[None], tables, 1).attention[0]
+    for head, pattern in zip(heads, patterns, strict=True):
+        close(attention[head.layer, head.head], pattern.diagonal(-1).mean())
+
+
+@pytest.mark.parametrize("name", ["gpt_neo", "opt"])
+def test_continuations_are_those_of_whole_texts(name: str, tmp_path: Path) -> None:
+    subject = saved(made(name), tmp_path / "model", "model.safetensors")
+    rng = np.random.default_rng(4)
+    prefix, tails = rng.integers(0, 50, 20), rng.integers(0, 50, (3, 5))
+    tables = subject.runner.tables([subject.W_pos])
+    found = subject.runner.continuations(prefix, tails, tables)[0]
+    for tail, probabilities in zip(tails, found, strict=True):
+        logits = subject.runner.logits(np.concatenate([prefix, tail]), tables)[0, -1]
+        expected = torch.from_numpy(logits).softmax(-1)
+        close(probabilities, expected)
+
+
+def test_bert_is_measured_but_not_run(tmp_path: Path) -> None:
+    subject = saved(made("bert"), tmp_path / "model", "model.safetensors")
+    with pytest.raises(MissingInputError, match="a causal model"):
+        _ = subject.runner
+
+
+def test_an_old_bert_is_read(tmp_path: Path) -> None:
+    model = made("bert")
+    new = saved(model, tmp_path / "new", "model.safetensors")
+    state = {
+        f"bert.{name}".replace("LayerNorm.weight", "LayerNorm.gamma").replace(
+            "LayerNorm.bias", "LayerNorm.beta"
+        ): tensor
+        for name, tensor in model.state_dict().items()
+    }
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old/config.json").write_text((tmp_path / "new/config.json").read_text())
+    torch.save(state, tmp_path / "old/pytorch_model.bin")
+    old = open_subject(str(tmp_path / "old"), Path("no-data"))
+    assert isinstance(old, Model)
+    np.testing.assert_array_equal(old.attention(0).ln_weight, new.attention(0).ln_weight)
+
+
+def test_missing_tensors_have_the_names_of_their_architecture(tmp_path: Path) -> None:
+    model = made("opt")
+    saved(model, tmp_path / "model", "pytorch_model.bin")
+    state = model.state_dict()
+    del state["model.decoder.layers.0.self_attn.k_proj.weight"]
+    torch.save(state, tmp_path / "model/pytorch_model.bin")
+    subject = open_subject(str(tmp_path / "model"), Path("no-data"))
+    assert isinstance(subject, Model)
+    with pytest.raises(MissingInputError) as error:
+        subject.attention(0)
+    assert "decoder.layers.0.self_attn.k_proj.weight" in error.value.missing
+
+
+def test_a_model_that_normalises_after_attention_is_blocked(tmp_path: Path) -> None:
+    model = made("opt")
+    saved(model, tmp_path / "model", "model.safetensors")
+    path = tmp_path / "model/config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "do_layer_norm_before": False}))
+    subject = open_subject(str(tmp_path / "model"), Path("no-data"))
+    assert isinstance(subject, Model)
+    with pytest.raises(MissingInputError, match="a LayerNorm before attention"):
+        subject.attention(0)
