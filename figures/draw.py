@@ -24,13 +24,13 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
-import page
+import explore
 import style
 from gpt2_helix import records
 
-NOT_FIGURES = (Path(__file__).stem, "style", "page")
+NOT_FIGURES = (Path(__file__).stem, "style", "explore")
 DRAWN = style.FIGURES.parent / "paper/figures"
-PAGE = "helix.html"
+PAGE = "explore.html"
 
 
 def names() -> list[str]:
@@ -99,14 +99,18 @@ def _draw(module: ModuleType, subjects: Sequence[str], stem: Path) -> dict[str, 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw the figures that are named, or all of them and the page."""
     parser = argparse.ArgumentParser(description="Draw figures from recorded measurements.")
-    parser.add_argument("name", nargs="*", help=f"of {', '.join([*names(), 'page'])}; default: all")
+    parser.add_argument(
+        "name", nargs="*", help=f"of {', '.join([*names(), 'explore'])}; default: all"
+    )
     asked = parser.parse_args(arguments).name
-    if unknown := set(asked) - {*names(), "page"}:
-        parser.error(f"expected {', '.join(names())} or page, found {', '.join(sorted(unknown))}")
+    if unknown := set(asked) - {*names(), "explore"}:
+        parser.error(
+            f"expected {', '.join(names())} or explore, found {', '.join(sorted(unknown))}"
+        )
     DRAWN.mkdir(parents=True, exist_ok=True)
-    for name in asked or [*names(), "page"]:
-        if name == "page":
-            (DRAWN / PAGE).write_text(page.page(style.SUBJECT), encoding="utf-8")
+    for name in asked or [*names(), "explore"]:
+        if name == "explore":
+            (DRAWN / PAGE).write_text(explore.page(style.SUBJECT), encoding="utf-8")
             print(PAGE, file=sys.stderr)
         else:
             about = write(name)

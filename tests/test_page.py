@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,36 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
 import draw
+import explore
 import style
-from gpt2_helix.doctoring import average_in_groups
-from page import GROUP_SIZES, page
+from gpt2_helix.doctoring import average_in_groups, group_size
+from gpt2_helix.statements import STATEMENTS
 from support import ROOT
 
-PAGE = ROOT / "paper/figures/helix.html"
+PAGE = ROOT / "paper/figures/explore.html"
+CONTRASTS = """
+// Each element with text of its own, and how its colour stands out from the background behind it.
+const pen = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+function light(...colours) {
+  for (const colour of colours) { pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1); }
+  const [r, g, b] = [...pen.getImageData(0, 0, 1, 1).data].map(v => v / 255)
+    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+}
+const found = [];
+for (const element of document.body.querySelectorAll("*")) {
+  const said = [...element.childNodes].filter(n => n.nodeType === Node.TEXT_NODE && n.data.trim());
+  if (!said.length || !element.checkVisibility() || element.matches("script, style")) continue;
+  const behind = [];
+  for (let e = element; e; e = e.parentElement) behind.unshift(getComputedStyle(e).backgroundColor);
+  const look = getComputedStyle(element);
+  const back = light("#fff", ...behind);
+  const front = light(element instanceof SVGElement ? look.fill : look.color);
+  const [low, high] = [back, front].sort((a, b) => a - b);
+  found.push([said[0].data.trim(), (high + 0.05) / (low + 0.05)]);
+}
+return found;
+"""
 
 
 @pytest.fixture
@@ -58,36 +83,68 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
 
 def test_the_page_is_what_the_data_make_and_asks_for_nothing_else() -> None:
     text = PAGE.read_text()
-    assert text == page(style.SUBJECT)
+    assert text == explore.page(style.SUBJECT)
     assert not [mark for mark in ("http:", "https:", "src=", "<link", "import(") if mark in text]
 
 
-def test_it_averages_turns_and_names_positions(browser: webdriver.Chrome) -> None:
+def test_each_picture_has_its_statements_and_every_statement_is_told_once() -> None:
+    report = json.loads((ROOT / f"data/verdicts/{style.SUBJECT}.json").read_text())
+    text = PAGE.read_text()
+    for statement in report["statements"]:
+        assert text.count(f"{statement['verdict']}</strong> {escape(statement['says'])}") == 1
+    assert {name for named in explore.PICTURED.values() for name in named} <= set(STATEMENTS)
+
+
+def test_the_bounds_drawn_are_those_of_the_claims() -> None:
+    tolerance = {"look_back_at_5": "<= 3", "least_look_back_at_50": ">= 10", "growth_at_5": "> 1"}
+    drawn = {"5": ("at most", 3.0), "50": ("at least", 10.0)}
+    assert explore.bounds(tolerance, "look_back_at") == drawn
+
+
+def test_the_slider_moves_every_picture(browser: webdriver.Chrome) -> None:
     def ask(script: str) -> Any:
         return browser.execute_script(f"return {script}")
 
     def find(name: str) -> WebElement:
         return browser.find_element(By.ID, name)
 
-    # The slider, by keyboard: the points are the means that the doctoring makes.
+    # By keyboard. The points are the means that the doctoring makes.
     curve = style.read_curve(style.SUBJECT)[:-1]
-    slider, canvas = find("size"), find("view")
-    for size in GROUP_SIZES:
+    kernels = style.read_record(style.SUBJECT, "kernels")["measured"]["local_heads"]
+    slider = find("size")
+    seen = set()
+    for name in style.read_record(style.SUBJECT, "kernels")["parameters"]["doctorings"]:
+        size = group_size(name)
+        assert size
         rows = average_in_groups(curve, size)[1:]
-        means = ask("groups.map(g => g.mean)")
-        np.testing.assert_allclose(means, rows[::size], atol=1e-9)
+        np.testing.assert_allclose(ask("groups.map(g => g.mean)"), rows[::size], atol=1e-9)
         assert find("chosen").text.split()[0] == str(size)
+        for head, caption in zip(
+            kernels["kernel"], browser.find_elements(By.CSS_SELECTOR, "#kernels span"), strict=True
+        ):
+            assert f"back {kernels['look_back'][head][name]:.2g} tokens" in caption.text
+            bars = ask(f"panels.find(p => p.head === '{head}').svg.querySelectorAll('.bar').length")
+            assert bars == len(kernels["kernel"][head][name])
+        seen.add(ask("canvas.toDataURL() + find('kernels').innerHTML"))
+        assert find("said").text.startswith(f"{len(rows[::size])} points")
         slider.send_keys(Keys.ARROW_RIGHT)
+    assert len(seen) == int(slider.get_attribute("max") or 0) + 1
+    assert complaints(browser) == []
+
+
+def test_the_helix_turns_and_names_positions(browser: webdriver.Chrome) -> None:
+    def ask(script: str) -> Any:
+        return browser.execute_script(f"return {script}")
+
+    canvas, named = browser.find_element(By.ID, "view"), browser.find_element(By.ID, "named")
+    browser.execute_script("slider.value = sizes.indexOf(10); choose()")
     # Pointing at a point names its positions.
-    slider.send_keys(Keys.HOME)
-    for _ in range(GROUP_SIZES.index(10)):
-        slider.send_keys(Keys.ARROW_RIGHT)
     x, y, width, height = ask("[...places[40], canvas.width, canvas.height]")
     ratio = ask("canvas.width / canvas.getBoundingClientRect().width")
     ActionChains(browser).move_to_element_with_offset(
         canvas, round((x - width / 2) / ratio), round((y - height / 2) / ratio)
     ).perform()
-    assert find("said").text == "positions 401 to 410, one point"
+    assert named.text == "positions 401 to 410, one point"
     # Dragging turns the picture, and so do the arrow keys; full stop steps along.
     before = ask("[view.turn, canvas.toDataURL()]")
     ActionChains(browser).click_and_hold(canvas).move_by_offset(60, 0).release().perform()
@@ -98,9 +155,27 @@ def test_it_averages_turns_and_names_positions(browser: webdriver.Chrome) -> Non
     assert ask("view.turn") > dragged[0]
     ask("name(-1)")
     canvas.send_keys("..")
-    assert find("said").text == "positions 11 to 20, one point"
+    assert named.text == "positions 11 to 20, one point"
+    assert complaints(browser) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1200])
+def test_it_fits_and_is_legible(browser: webdriver.Chrome, scheme: str, width: int) -> None:
+    metrics = {"width": width, "height": 700, "deviceScaleFactor": 1, "mobile": width < 600}
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    # WCAG 2.2, 1.4.3: text stands out from what is behind it by 4.5 to 1.
+    pairs = browser.execute_script(CONTRASTS)
+    assert len(pairs) > 20
+    assert [(said, ratio) for said, ratio in pairs if ratio < 4.5] == []
+
+
+def complaints(browser: webdriver.Chrome) -> list[Any]:
     log: list[Any] = browser.get_log("browser")  # type: ignore[no-untyped-call]
-    assert [entry for entry in log if entry["level"] in ("SEVERE", "WARNING")] == []
+    return [entry for entry in log if entry["level"] in ("SEVERE", "WARNING")]
 
 
 def test_a_subject_that_is_no_gpt2_has_a_page_and_figures_with_its_own_digest(
@@ -111,8 +186,12 @@ def test_a_subject_that_is_no_gpt2_has_a_page_and_figures_with_its_own_digest(
     content = json.loads(record.read_text())
     name, sha256 = "embeddings.position_embeddings.weight", "b" * 64
     record.write_text(json.dumps({**content, "weights": {"config.json": "c", name: sha256}}))
+    (tmp_path / "verdicts").mkdir()
+    shutil.copy(style.DATA / "verdicts/mini.json", tmp_path / "verdicts/bert.json")
     monkeypatch.setattr(style, "DATA", tmp_path)
-    assert f"bert, {name} sha256 bbbbbbbbbbbb; three components" in page("bert")
+    text = explore.page("bert")
+    assert f"bert, {name} sha256 bbbbbbbbbbbb" in text
+    assert "<title>Averaging the positions of bert</title>" in text
     monkeypatch.setattr(style, "SUBJECT", "bert")
     about = draw.write("components", tmp_path)
     assert about["W_pos_sha256"] == sha256
