@@ -1,16 +1,19 @@
 """Measurements on arrays whose answer is known."""
 
+import csv
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import spearmanr
 
 from gpt2_helix import doctoring
 from gpt2_helix.controls import sinusoid_table
 from gpt2_helix.errors import DegenerateModelError
 from gpt2_helix.measure import averaging, helix, kernels, positions
 from gpt2_helix.models.attention import AttentionBlock
-from support import helix_rows
+from support import ROOT, helix_rows
 
 
 def test_a_helix_is_measured_as_one() -> None:
@@ -65,6 +68,22 @@ def test_a_random_walk_fits_a_helix_by_variance_alone_and_is_still_a_phantom(see
     found = helix.phantom(walk)
     assert found.p_value > 0.01
     assert found.phase_randomised_best is None
+
+
+def test_the_table_of_random_walks_holds_what_is_drawn_and_recorded() -> None:
+    (table,) = helix.RANDOM_WALKS.values()
+    with (ROOT / "data/gpt2/surrogates.csv").open() as file:
+        assert table == [float(row["random_walk"]) for row in csv.DictReader(file)]
+    for seed in (0, 98):
+        curve = helix._random_walk_curve(1022, 768, seed)
+        assert helix.steady_climb(curve) == pytest.approx(table[seed], rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [3, 40])
+def test_a_rank_correlation_is_scipys_with_and_without_equal_values(size: int) -> None:
+    values = np.random.default_rng(0).integers(size, size=50).astype(float)
+    theirs = float(spearmanr(values, np.arange(50)).statistic)
+    assert helix._rank_correlation(values) == pytest.approx(theirs)
 
 
 def test_phase_randomising_keeps_each_power_spectrum() -> None:

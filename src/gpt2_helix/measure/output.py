@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import bootstrap
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
@@ -91,6 +90,8 @@ def _estimate(values: Float[np.ndarray, " window"]) -> Estimate:
     mean = float(values.mean())
     if np.ptp(values) == 0:
         return Estimate(mean, mean, mean)
+    from scipy.stats import bootstrap  # Not above: most claims need not wait for it.
+
     interval = bootstrap(
         (values,),
         np.mean,

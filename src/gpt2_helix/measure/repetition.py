@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import binomtest
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
@@ -141,6 +140,8 @@ def border_effect(found: FirstWord) -> float:
 
 
 def _rate(probabilities: list[float]) -> Rate:
+    from scipy.stats import binomtest  # Not above: most claims need not wait for it.
+
     values: Float[np.ndarray, " pair"] = np.array(probabilities)
     sure = int((values > SURE).sum())
     interval = binomtest(sure, len(values)).proportion_ci(method="wilson")

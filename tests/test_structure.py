@@ -1,0 +1,134 @@
+"""The layers: who may import whom, and that every module imports alone."""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from importlib.util import resolve_name
+from pathlib import Path
+
+import pytest
+
+from support import ROOT
+
+SRC = ROOT / "src"
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(SRC).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {name_of(path): path for path in sorted(SRC.glob("gpt2_helix/**/*.py"))}
+
+
+def statements(tree: ast.AST, *, in_functions: bool) -> list[ast.Import | ast.ImportFrom]:
+    """Import statements that run, those inside functions if asked for."""
+    found: list[ast.Import | ast.ImportFrom] = []
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found.append(node)
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            found += [s for part in node.orelse for s in statements(part, in_functions=True)]
+        elif in_functions or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            found += statements(node, in_functions=in_functions)
+    return found
+
+
+def imports(path: Path, module: str = "", *, in_functions: bool = True) -> set[str]:
+    """What a file imports: this project's modules in full, and packages."""
+    package = module if path.stem == "__init__" else module.rpartition(".")[0]
+    found: set[str] = set()
+    for node in statements(ast.parse(path.read_text()), in_functions=in_functions):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+            continue
+        base = resolve_name("." * node.level + (node.module or ""), package)
+        for alias in node.names:
+            full = f"{base}.{alias.name}"
+            found.add(full if full in MODULES else base)
+    return found - {module}
+
+
+OWN = {module: imports(path, module) for module, path in MODULES.items()}
+
+
+def reached(module: str, *, in_functions: bool = True) -> set[str]:
+    """What a module imports, and what these import, and so on."""
+    found: set[str] = set()
+    new = {module}
+    while new:
+        found |= new
+        new = {
+            imported
+            for name in new & MODULES.keys()
+            for imported in imports(MODULES[name], name, in_functions=in_functions)
+        } - found
+    return found - {module}
+
+
+def test_no_module_imports_one_that_imports_it_even_inside_functions() -> None:
+    order = TopologicalSorter({module: found & MODULES.keys() for module, found in OWN.items()})
+    order.prepare()  # Raises CycleError, which shows the circle.
+
+
+def test_every_module_imports_alone() -> None:
+    """Each is the first of this project's that a process imports; what others wrote is shared."""
+    code = (
+        "import importlib, os, sys\n"
+        "for name in sys.argv[1].split():\n"
+        "    importlib.import_module(name)\n"
+        "for name in sys.argv[2].split():\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        os._exit(bool(importlib.import_module(name) is None))\n"
+        "    if os.waitpid(child, 0)[1]:\n"
+        "        sys.exit(f'{name} does not import alone')\n"
+    )
+    own = {"gpt2_helix", "transformer_lens", *sys.stdlib_module_names}
+    others = [n for n in set().union(*OWN.values()) if n.partition(".")[0] not in own]
+    others.append("transformers.models.gpt2.modeling_gpt2")  # Imported when first asked for.
+    command = [sys.executable, "-c", code, " ".join(others), " ".join(MODULES)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+TEST_TOOLS = {"pytest", "_pytest", "gpt2_helix.plugin"}
+DRAWING = {"matplotlib", "dvc"}
+MODELS = {"gpt2_helix.models", "gpt2_helix.weights", "gpt2_helix.measure", "gpt2_helix.subjects"}
+LAYERS = [
+    # Layer, what it never imports, and whether imports inside functions count.
+    ("gpt2_helix.claim", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True),
+    ("gpt2_helix.statements", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True),
+    ("gpt2_helix.present", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True),
+    ("gpt2_helix.measure", {*TEST_TOOLS, *DRAWING, "gpt2_helix.subjects", "torch"}, True),
+    ("gpt2_helix.models", {*TEST_TOOLS, *DRAWING, "gpt2_helix.subjects"}, True),
+    ("gpt2_helix.weights", {*TEST_TOOLS, *DRAWING, "gpt2_helix.subjects"}, True),
+    # What claims about positions wait for.
+    ("gpt2_helix.subjects", {"torch", "transformers", "pyarrow", "scipy.stats"}, False),
+]
+
+
+def inside(names: set[str], packages: set[str]) -> set[str]:
+    return {n for n in names if any(n == p or n.startswith(f"{p}.") for p in packages)}
+
+
+@pytest.mark.parametrize(("layer", "never", "in_functions"), LAYERS)
+def test_a_layer_imports_nothing_from_above(
+    layer: str, never: set[str], in_functions: bool
+) -> None:
+    modules = inside(set(MODULES), {layer})
+    assert modules
+    for module in sorted(modules):
+        found = inside(reached(module, in_functions=in_functions), never)
+        assert not found, f"{module} imports {', '.join(sorted(found))}"
+
+
+@pytest.mark.parametrize("room", ["figures", "paper"])
+def test_what_is_drawn_comes_from_records_and_not_from_a_model(room: str) -> None:
+    for path in (ROOT / room).glob("*.py"):
+        found = imports(path)
+        for name in found & MODULES.keys():
+            found = found | reached(name, in_functions=False)
+        never = {"torch", "gpt2_helix.models.model", "gpt2_helix.subjects"}
+        assert not inside(found, never), f"{path.name}: {inside(found, never)}"
