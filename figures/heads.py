@@ -43,14 +43,14 @@ def draw(subject: str) -> tuple[Figure, str]:
             axes.annotate(
                 names[i],
                 (intact[1, i], y[1, i]),
-                (-4, 4),
+                (-4, 4) if axes is both else (4, -9),
                 textcoords="offset points",
-                ha="right",
+                ha="right" if axes is both else "left",
                 fontsize=8,
             )
-        axes.set(xlabel="attention to the previous token, intact")
-    both.set(ylabel="averaged in groups of ten", xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    changes.set(ylabel="averaged minus intact")
+        axes.set(xlabel="attention to the previous token, intact", xlim=(-0.02, 1.02))
+    both.set(ylabel="averaged in groups of ten", ylim=(-0.02, 1.02))
+    changes.set(ylabel="averaged minus intact", xlim=(-0.02, 1.15))
     each = ", ".join(
         f"{n} {intact[1, i]:.3f} and {averaged[1, i]:.3f}" for i, n in enumerate(names) if n in main
     )
