@@ -8,8 +8,9 @@ TORCH ?= torch==2.13.0
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 ARGS ?=
 MINI = mini mini-1 mini-2
+TRAINED = $(MINI)
 
-.PHONY: claims test check data repro figures paper trained $(MINI) lock clean
+.PHONY: claims test check data repro up-to-date figures paper trained $(TRAINED) lock clean
 
 # GPT-2 small, and then the model that ships, on which what was refuted is expected to be again.
 claims: .venv/installed
@@ -29,24 +30,32 @@ check: .venv/installed
 data: .venv/installed
 	.venv/bin/gpt2-helix measure $(ARGS)
 
-# From weights to the paper, only what has to be done anew. SUBJECT=FOLDER measures GPT-2 from
-# there, whatever is recorded; STRICT=1 makes it an error that weights cannot be had.
+# From weights to the paper, only what changes affect. SUBJECT=FOLDER measures GPT-2 small from
+# there even if nothing changed; STRICT=1 makes it an error that weights are not available.
 repro: export PATH := $(CURDIR)/.venv/bin:$(PATH)
 repro: export GPT2_HELIX_WEIGHTS = $(SUBJECT)
 repro: export GPT2_HELIX_STRICT = $(STRICT)
 repro: .venv/installed
-	$(if $(SUBJECT)$(STRICT),rm -rf build/measured)
+	$(if $(SUBJECT)$(STRICT),.venv/bin/dvc repro --force --single-item weights measure@gpt2)
 	.venv/bin/dvc repro $(ARGS)
 	.venv/bin/gpt2-helix table data/verdicts/gpt2.json
 	.venv/bin/gpt2-helix table $(MINI:%=data/verdicts/%.json)
 
-# Train the models in data/ anew, each on one core. What was broken off goes
-# on. `make trained -j2` trains two at a time, `make mini` the first alone.
-trained: $(MINI)
+# Declare all that is in the working tree to be up to date, without running any stage: for records,
+# figures and paper that were made by hand.
+up-to-date: export PATH := $(CURDIR)/.venv/bin:$(PATH)
+up-to-date: .venv/installed
+	rm -f dvc.lock
+	.venv/bin/gpt2-helix weights gpt2 --into build/weights/gpt2.json
+	.venv/bin/dvc commit --force
 
-$(MINI): .venv/installed
+# Train the models in data/ again, each on one core; interrupted training goes on. `make trained
+# -j2` trains two at a time, `make mini` the first alone.
+trained: $(TRAINED)
+
+$(TRAINED): .venv/installed
 	.venv/bin/gpt2-helix train $@
-	.venv/bin/dvc commit --force train@$@
+	.venv/bin/dvc commit --force train@$(firstword $(subst -, ,$@))
 
 figures: .venv/installed
 	.venv/bin/python figures/draw.py

@@ -348,6 +348,12 @@ def labelled(name: str, value: MeasuredValue) -> list[tuple[str, Number]]:
     return [(name, value)]
 
 
+def nearest(numbers: Sequence[tuple[str, Number]], bound: str) -> tuple[str, Number]:
+    """The labelled number that is nearest to breaking a bound, or breaks it furthest."""
+    pick = max if bound.startswith("<") else min
+    return pick(numbers, key=lambda item: item[1])
+
+
 def rounded(value: float, digits: int = DIGITS) -> float:
     """The number with this many significant digits."""
     return float(f"{value:.{digits}g}")
@@ -415,8 +421,6 @@ def _headline(claims: Sequence[Mapping[str, Any]], claim: str, name: str) -> str
     for v in claims:
         if v["id"] == claim and name in v["measured"]:
             bound = v["tolerance"].get(name, "")
-            numbers = labelled(name, v["measured"][name])
-            pick = max if bound.startswith("<") else min
-            label, number = pick(numbers, key=lambda item: item[1])
+            label, number = nearest(labelled(name, v["measured"][name]), bound)
             return f"{label} {number:.4g}"
     return ""

@@ -22,6 +22,7 @@ from gpt2_helix.errors import (
 )
 from gpt2_helix.families import FAMILIES
 from gpt2_helix.measure import helix
+from gpt2_helix.models import gpt2
 from gpt2_helix.models.architecture import W_POS
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.table import GPT2_SMALL_TENSORS, HUB_MODELS, SEEDS, SHIPPED
@@ -42,19 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("family", choices=[*FAMILIES, CURVES, "all"], nargs="?", default="all")
     command.add_argument("--subject", default=DEFAULT, metavar="NAME_OR_FOLDER")
     command.add_argument("--into", type=Path, default=DATA / DEFAULT, metavar="FOLDER")
-    command.add_argument(
-        "--weights",
-        default=os.environ.get("GPT2_HELIX_WEIGHTS"),
-        metavar="FOLDER",
-        help="folder that holds a model of the hub (default: $GPT2_HELIX_WEIGHTS)",
-    )
-    command.add_argument(
-        "--strict",
-        action="store_true",
-        default=bool(os.environ.get("GPT2_HELIX_STRICT")),
-        help="fail if weights are not available, instead of keeping the record "
-        "(default: whether $GPT2_HELIX_STRICT is set)",
-    )
+    _add_weights(command)
     command.set_defaults(run=lambda a: measure(a.subject, a.family, a.into, a.weights, a.strict))
 
     command = commands.add_parser(
@@ -73,6 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--into", type=Path, default=DATA / "published", metavar="FOLDER")
     command.set_defaults(run=lambda a: digitise(a.sources, a.into))
 
+    command = commands.add_parser("weights", help="write which weights are available to a file")
+    command.add_argument("subject", choices=HUB_MODELS)
+    command.add_argument("--into", type=Path, required=True, metavar="FILE")
+    _add_weights(command)
+    command.set_defaults(run=lambda a: look(a.subject, a.into, a.weights, a.strict))
+
     command = commands.add_parser("train", help="train a model of data/, or resume its training")
     command.add_argument("name", choices=SHIPPED)
     command.set_defaults(run=lambda a: train(a.name))
@@ -87,6 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--into", type=Path, default=Path("README.md"), metavar="FILE")
     command.set_defaults(run=lambda a: put_table(a.reports, a.into))
 
+    command = commands.add_parser("metrics", help="write the main number of each claim for dvc")
+    command.add_argument("reports", type=Path, nargs="+", help="written by --claims-json")
+    command.add_argument("--into", type=Path, required=True, metavar="FOLDER")
+    command.set_defaults(run=lambda a: put_metrics(a.reports, a.into))
+
     options = parser.parse_args(arguments)
     try:
         options.run(options)
@@ -94,6 +94,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"gpt2-helix: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _add_weights(command: argparse.ArgumentParser) -> None:
+    """Add the options that say where weights are."""
+    command.add_argument(
+        "--weights",
+        default=os.environ.get("GPT2_HELIX_WEIGHTS"),
+        metavar="FOLDER",
+        help="folder that holds a model of the hub (default: $GPT2_HELIX_WEIGHTS)",
+    )
+    command.add_argument(
+        "--strict",
+        action="store_true",
+        default=bool(os.environ.get("GPT2_HELIX_STRICT")),
+        help="fail if weights are not available, instead of keeping the record "
+        "(default: whether $GPT2_HELIX_STRICT is set)",
+    )
 
 
 def measure(
@@ -123,6 +140,28 @@ def digitise(sources: Sequence[Path], into: Path) -> None:
             print(path)
     if not sources:
         print(f"{into}: no pictures or notebook given, kept as recorded")
+
+
+def look(name: str, into: Path, weights: str | None = None, strict: bool = False) -> None:
+    """Write which weights of a model of the hub are available, as JSON.
+
+    The file holds the digests of its configuration and positions, and the tensors that are
+    missing; it is the same on every machine that has the same tensors. If there are none it is
+    empty and one line says so; with ``strict``, any that is missing is an error.
+    """
+    try:
+        model = _open(name, weights)
+        missing = model.missing(list(gpt2.shapes(model.config)))
+        if strict and missing:
+            raise MissingInputError(missing, model.name)
+        found: dict[str, Any] = {"digests": model.digests, "missing": missing}
+    except HubUnreachableError as error:
+        if strict:
+            raise
+        print(f"{name}: weights not available ({error}), its records stay")
+        found = {}
+    into.parent.mkdir(parents=True, exist_ok=True)
+    records.write_json(into, found)
 
 
 def train(name: str) -> None:
@@ -243,6 +282,14 @@ def put_table(reports: Sequence[Path], into: Path) -> None:
     if not (begins and ends):
         raise SubjectError(f"{into}: expected {begin.strip()} and {end}, found none")
     into.write_text(f"{before}{begins}```text\n{table}\n```\n{ends}{after}", encoding="utf-8")
+
+
+def put_metrics(reports: Sequence[Path], into: Path) -> None:
+    """Write the main number of each claim, one file for each report."""
+    into.mkdir(parents=True, exist_ok=True)
+    for report in reports:
+        claims = json.loads(report.read_text(encoding="utf-8"))["claims"]
+        records.write_json(into / report.name, present.main_numbers(claims))
 
 
 def _results(

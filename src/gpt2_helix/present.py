@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from gpt2_helix.claim import BLOCKED, REFUTED, Subject, labelled
+from gpt2_helix.claim import BLOCKED, REFUTED, Number, Subject, labelled, nearest
 from gpt2_helix.records import RecordedSubject
 
 TABLE_WIDTH = 150
@@ -94,6 +94,25 @@ def side_by_side(reports: Sequence[Mapping[str, Any]], width: int) -> str:
             ),
         )
     return _printed(grid, width)
+
+
+def main_numbers(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Number]:
+    """The main number of each claim that was judged, by its identifier.
+
+    It is the first number that has a bound; of several under one name, the one nearest to
+    breaking it.
+
+    Parameters
+    ----------
+    verdicts
+        ``claims`` of the JSON report.
+    """
+    return {
+        v["id"]: nearest(labelled(name, v["measured"][name]), bound)[1]
+        for v in verdicts
+        for name, bound in list(v["tolerance"].items())[:1]
+        if name in v["measured"]
+    }
 
 
 def _bounded(claim: Mapping[str, Any]) -> dict[str, str]:

@@ -168,7 +168,7 @@ def read(
         found = results[measurement.__name__]
     except KeyError:
         what = f"{family(measurement)}.{measurement.__name__}"
-        raise MissingInputError([what], f"the record {folder}") from None
+        raise MissingInputError([what], f"the record of {folder.name}") from None
     if isinstance(found, dict) and found.keys() == {DEGENERATE}:
         raise DegenerateModelError(str(found[DEGENERATE]))
     try:
