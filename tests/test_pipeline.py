@@ -15,10 +15,10 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from gpt2_helix import cli, records
+from gpt2_helix import cli, present, records
 from gpt2_helix.families import FAMILIES
 from gpt2_helix.measure import helix
-from gpt2_helix.models.table import SEEDS, SHIPPED
+from gpt2_helix.models.table import HUB_MODELS, SEEDS, SHIPPED, HubModel
 from gpt2_helix.parameters import PARAMETERS
 from support import ROOT, Folder, Run
 
@@ -317,3 +317,60 @@ def test_the_recorded_surrogates_are_those_of_the_test(checkout: Path) -> None:
     assert len(walks) == helix.SURROGATES == record["surrogates"]
     assert max(walks) == record["random_walk_best"]
     assert max(phases) == record["phase_randomised_best"]
+
+
+def test_the_weights_that_are_available_are_listed_and_strict_asks_for_all(
+    folder: Folder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(HUB_MODELS, "gpt2", HubModel("someone/model"))
+    into = tmp_path / "looked/gpt2.json"
+    options = ["weights", "gpt2", "--into", str(into), "--weights", str(folder())]
+    assert cli.main(options) == 0
+    content = json.loads(into.read_text())
+    assert content["digests"].keys() >= {"config.json", "wpe.weight"}
+    assert "wte.weight" in content["missing"]
+    assert "wpe.weight" not in content["missing"]
+    assert cli.main([*options, "--strict"]) == 2
+    assert "wte.weight" in capsys.readouterr().err
+
+
+def test_the_main_number_of_a_claim_is_the_first_with_a_bound_and_nearest_to_breaking_it(
+    tmp_path: Path,
+) -> None:
+    claims = [
+        {"id": "a.least", "tolerance": {"x": ">= 1", "y": "< 3"}, "measured": {"x": 2, "y": 1}},
+        {"id": "a.of-several", "tolerance": {"x": "> 1"}, "measured": {"x": {"k": 2, "l": 1.5}}},
+        {"id": "a.most", "tolerance": {"x": "< 1"}, "measured": {"z": 9, "x": {"k": 2, "l": 1.5}}},
+        {"id": "a.blocked", "tolerance": {"x": "< 1"}, "measured": {}},
+    ]
+    (tmp_path / "model.json").write_text(json.dumps({"claims": claims}))
+    into = tmp_path / "metrics"
+    assert cli.main(["metrics", str(tmp_path / "model.json"), "--into", str(into)]) == 0
+    found = json.loads((into / "model.json").read_text())
+    assert found == {"a.least": 2, "a.of-several": 1.5, "a.most": 2}
+
+
+def test_a_table_replaces_what_is_between_its_markers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    into = tmp_path / "text.md"
+    reports = [str(ROOT / f"data/verdicts/{name}.json") for name in ("gpt2", *SHIPPED)]
+    into.write_text("a\n<!-- verdicts -->\nold\n<!-- /verdicts -->\nb\n")
+    assert cli.main(["table", reports[0], "--into", str(into)]) == 0
+    once = into.read_text()
+    content = json.loads(Path(reports[0]).read_text())
+    table = present.table(content["claims"], content["subject"], present.TABLE_WIDTH)
+    assert once == f"a\n<!-- verdicts -->\n```text\n{table}\n```\n<!-- /verdicts -->\nb\n"
+    assert cli.main(["table", reports[0], "--into", str(into)]) == 0
+    assert into.read_text() == once
+    # Several models have a table of their own, which this file has no place for.
+    assert cli.main(["table", *reports[1:], "--into", str(into)]) == 2
+    assert "expected <!-- replication -->" in capsys.readouterr().err
+    assert into.read_text() == once
+    into.write_text(f"{once}<!-- replication -->\n<!-- /replication -->\n")
+    assert cli.main(["table", *reports[1:], "--into", str(into)]) == 0
+    assert into.read_text().startswith(f"{once}<!-- replication -->\n```text\n")
+    assert " ".join(SHIPPED) in " ".join(into.read_text().split())
