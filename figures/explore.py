@@ -41,6 +41,7 @@ def page(subject: str) -> str:
             zip(data["kernels"]["sizes"], *data["kernels"]["lookBack"].values(), strict=True),
         ),
         "%ATTENTION-TABLE%": "",
+        "%PUBLISHED%": _published(report),
     }
     for picture, named in PICTURED.items():
         filled[f"%{picture.upper()}%"] = _statements(report, named)
@@ -144,6 +145,19 @@ def _statements(report: Numbers, named: Iterable[str]) -> str:
 def _not_pictured(report: Numbers) -> list[str]:
     pictured = {name for names in PICTURED.values() for name in names}
     return [s["id"] for s in report["statements"] if s["id"] not in pictured]
+
+
+def _published(report: Numbers) -> str:
+    """How the order of the heads agrees with that in the whole model; empty if not measured."""
+    measured = {claim["id"]: claim["measured"] for claim in report["claims"]}
+    found = measured.get("attention-only.published", {})
+    if not found:
+        return ""
+    return (
+        "Their order agrees with that in the pictures of the whole model on text that the post's "
+        f"author published: rank correlation {found['rank_correlation_intact']:.2f} intact, "
+        f"{found['rank_correlation_averaged']:.2f} averaged in groups of ten."
+    )
 
 
 def _attention_table(found: Numbers) -> str:
