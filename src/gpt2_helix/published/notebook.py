@@ -82,9 +82,14 @@ def read_notebook(path: Path) -> Notebook:
 
 def _file(path: Path) -> Shown:
     try:
-        return Shown.model_validate_json(path.read_bytes())
+        return _shown(path.read_bytes(), path)
     except FileNotFoundError:
         raise SubjectError(f"{path}: expected a layer of the notebook, found none") from None
+
+
+def _shown(text: str | bytes, path: Path) -> Shown:
+    try:
+        return Shown.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "JSON"
@@ -109,14 +114,19 @@ def _outputs(path: Path) -> Iterator[Shown]:
             if (layer := _LAYER.search(printed)) and tokens and attention:
                 if tokens not in prompts:
                     prompts.append(tokens)
-                which = list(SHOWN)[min(prompts.index(tokens), len(SHOWN) - 1)]
-                yield Shown(prompt=which, layer=int(layer[1]), tokens=tokens, attention=attention)
+                if (which := prompts.index(tokens)) < len(SHOWN):
+                    of = {"layer": int(layer[1]), "tokens": tokens, "attention": attention}
+                    yield _shown(json.dumps({"prompt": list(SHOWN)[which], **of}), path)
 
 
 def _value(page: str, key: str) -> Any:
-    """The JSON value that follows a key in a page; None if there is none."""
-    _, found, rest = page.partition(f'"{key}":')
-    return json.JSONDecoder().raw_decode(rest.lstrip())[0] if found else None
+    """The first JSON list that follows a key in a page; None if there is none."""
+    for found in re.finditer(rf'"{key}":\s*(?=\[)', page):
+        try:
+            return json.JSONDecoder().raw_decode(page, found.end())[0]
+        except ValueError:
+            continue  # A page's own code may use the same word.
+    return None
 
 
 def _attention(shown: Shown, path: Path) -> Float[np.ndarray, "head=12 query key"]:
