@@ -4,7 +4,10 @@ from jaxtyping import install_import_hook
 
 with install_import_hook(["gpt2_helix.measure", "gpt2_helix.doctoring"], "beartype.beartype"):
     import gpt2_helix.doctoring
+    import gpt2_helix.measure.attention_beside
+    import gpt2_helix.measure.attention_published
     import gpt2_helix.measure.averaging
+    import gpt2_helix.measure.extended
     import gpt2_helix.measure.heads
     import gpt2_helix.measure.helix
     import gpt2_helix.measure.kernels

@@ -140,6 +140,20 @@ def test_an_assertion_that_does_not_follow_the_bounds_is_an_error() -> None:
         verdict_on(claim(tolerance={"other": ">= 1"}), Model(2))
 
 
+def test_a_claim_may_stop_at_a_bound_that_is_broken_and_not_before() -> None:
+    def stops(subject: Any, measured: Measured) -> None:
+        assert measured(value=subject.value)
+        if subject.value < 2:
+            assert measured(costly=1)
+
+    terms = claim(tolerance={"value": ">= 1", "costly": ">= 1"})
+    found = verdict_on(terms, Model(0), broken=0, assess=stops)
+    assert (found.verdict, found.measured) == ("refuted", {"value": 0})
+    assert verdict_on(terms, Model(1), assess=stops).verdict == "confirmed"
+    with pytest.raises(ClaimError, match="expected costly to be measured"):
+        verdict_on(terms, Model(2), assess=stops)
+
+
 def test_nan_gives_no_verdict() -> None:
     with pytest.raises(SubjectError, match="finite"):
         verdict_on(claim(), Model(float("nan")))

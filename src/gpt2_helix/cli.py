@@ -226,7 +226,7 @@ def _record(model: Model, name: str, folder: Path) -> None:
         disable=not sys.stderr.isatty(),
         transient=True,
     ):
-        if broken := _results(control, model, family.measurements):
+        if broken := _results(control, model, family.of_controls or family.measurements):
             of_controls[control] = broken
     _check_what_was_read(model)
     used = {**model.digests, **model.read}

@@ -38,6 +38,13 @@ def shuffled_rows(W_pos: Positions) -> Positions:
     return rows
 
 
+def reversed_rows(W_pos: Positions) -> Positions:
+    """Rows 1 .. n-2 in reverse order."""
+    rows = W_pos.copy()
+    rows[1:-1] = rows[-2:0:-1]
+    return rows
+
+
 def gaussian_rows(W_pos: Positions) -> Positions:
     """Gaussian rows of the same norms."""
     rows = np.random.default_rng(SEED).standard_normal(W_pos.shape)
@@ -144,6 +151,29 @@ def looking_back(model: Model) -> Model:
     return model.broken(changed)
 
 
+def idle_first_layer(model: Model) -> Model:
+    """Heads of layer 0 that write nothing: their output projection is zero."""
+    name = "h.0.attn.c_proj.weight"
+    return model.broken({name: np.zeros_like(model.block(0).W_out)})
+
+
+def published_heads_in_random_order(model: Model) -> Model:
+    """The model beside published measurements whose heads are in random order."""
+    found = model.published
+    every, some = (
+        np.random.default_rng(SEED).permutation(len(heads))
+        for heads in (found.heads, found.notebook_heads)
+    )
+    broken = model.broken()
+    broken.published_heads = replace(
+        found,
+        intact=found.intact[every],
+        averaged=found.averaged[every],
+        notebook=found.notebook[some],
+    )
+    return broken
+
+
 def minilm(model: Model) -> Model:
     """A real model whose learned positions are no such helix: MiniLM-L6, 512 x 384."""
     return open_minilm()
@@ -156,6 +186,8 @@ def built(name: str, model: Model) -> Model:
 
 CONTROLS: dict[str, Callable[[Model], Model]] = {
     "shuffled-rows": _positions(shuffled_rows),
+    "reversed-rows": _positions(reversed_rows),
+    "no-positions": _positions(doctoring.zeroed),
     "gaussian-rows": _positions(gaussian_rows),
     "random-walk": _positions(random_walk),
     "phase-randomised": _positions(phase_randomised),
@@ -166,6 +198,8 @@ CONTROLS: dict[str, Callable[[Model], Model]] = {
     "random-weights": random_weights,
     "medium-size": medium_size,
     "looking-back": looking_back,
+    "idle-first-layer": idle_first_layer,
+    "published-heads-in-random-order": published_heads_in_random_order,
     "minilm": minilm,
     "exact-positions": partial(built, "exact-positions"),
     "untrained": partial(built, "untrained"),
@@ -199,5 +233,6 @@ def broken_copy(subject: Subject, name: str, called: str | None = None) -> Subje
         return subject.control(name)
     assert isinstance(subject, Model)
     broken = CONTROLS[name](subject)
+    broken.published_heads = broken.published_heads or subject.published_heads
     broken.name = called or f"control:{name}"
     return broken

@@ -10,7 +10,11 @@ from typing import Any
 
 from gpt2_helix.measure import (
     architecture,
+    attention_beside,
+    attention_only,
+    attention_published,
     averaging,
+    extended,
     heads,
     helix,
     kernels,
@@ -29,6 +33,17 @@ OF_POSITIONS = (
     "one-row",
 )
 OF_WEIGHTS = (*OF_POSITIONS, "random-weights", "medium-size", "looking-back", "minilm")
+OF_ATTENTION_ALONE = (
+    "shuffled-rows",
+    "reversed-rows",
+    "no-positions",
+    "gaussian-rows",
+    "random-walk",
+    "sinusoidal",
+    "random-weights",
+    "idle-first-layer",
+    "published-heads-in-random-order",
+)
 OF_BEHAVIOUR = ("exact-positions", "untrained")
 
 
@@ -42,10 +57,13 @@ class Family:
         Functions of one module of ``gpt2_helix.measure``.
     controls
         Broken copies to record beside the subject, by name in ``controls.CONTROLS``.
+    of_controls
+        What is measured of these; None for all. Enough to refute every claim of the family.
     """
 
     measurements: tuple[Callable[..., Any], ...]
     controls: tuple[str, ...]
+    of_controls: tuple[Callable[..., Any], ...] | None = None
 
 
 FAMILIES = {
@@ -57,6 +75,32 @@ FAMILIES = {
         (*OF_WEIGHTS, "groups-one-too-large", "means-across-borders"),
     ),
     "kernels": Family((kernels.local_heads, kernels.main_heads), OF_WEIGHTS),
+    "attention_only": Family(
+        (
+            attention_only.main_heads,
+            attention_only.all_heads,
+            attention_only.averaged,
+            attention_only.first_layer,
+        ),
+        OF_ATTENTION_ALONE,
+        of_controls=(attention_only.main_heads, attention_only.first_layer),
+    ),
+    "attention_published": Family(
+        (attention_published.rank_correlation, attention_published.order_without_positions),
+        # The other broken copies do not get this far: their heads attend nowhere.
+        ("random-weights", "published-heads-in-random-order"),
+        of_controls=(attention_published.rank_correlation,),
+    ),
+    "extended": Family((extended.fed, extended.averaged), ()),
+    "attention_beside": Family(
+        (
+            attention_beside.sweep,
+            attention_beside.every_head,
+            attention_beside.other_tokens,
+            attention_beside.repeated_token,
+        ),
+        (),
+    ),
     "output": Family((output.on_text,), OF_BEHAVIOUR),
     "heads": Family((heads.all_heads, heads.main_heads, heads.survival), OF_BEHAVIOUR),
     "repetition": Family((repetition.first_word,), OF_BEHAVIOUR),

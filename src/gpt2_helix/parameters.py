@@ -17,6 +17,16 @@ Doctoring = Annotated[str, AfterValidator(doctoring.check)]
 Count = Annotated[int, Field(ge=1)]
 
 
+def _with_queries(window: list[int]) -> list[int]:
+    """Refuse a window ``[positions, first query]`` without a query that has a token before it."""
+    if len(window) != 2 or not 1 <= window[1] < window[0]:
+        raise ValueError(f"expected [positions, first query >= 1], found {window}")
+    return window
+
+
+Window = Annotated[list[int], AfterValidator(_with_queries)]
+
+
 class _Family(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -82,6 +92,58 @@ class Kernels(_Family):
         return self
 
 
+class AttentionOnly(_Family):
+    """``measure.attention_only``."""
+
+    positions: Count
+    least_positions: Count
+    first_query: Count
+    draws: Annotated[int, Field(ge=32, multiple_of=8)]
+    token_std: Annotated[float, Field(gt=0)]
+    doctorings: Annotated[
+        list[Doctoring],
+        _containing(
+            *("average-5", "average-10", "average-20", "average-50", "average-100"), "average-all"
+        ),
+    ]
+
+    @model_validator(mode="after")
+    def _queries_exist(self) -> "AttentionOnly":
+        if not self.first_query < self.least_positions <= self.positions:
+            raise ValueError(
+                f"expected first_query < least_positions <= positions, found {self.first_query}, "
+                f"{self.least_positions} and {self.positions}"
+            )
+        return self
+
+
+class AttentionPublished(_Family):
+    """``measure.attention_published``."""
+
+    pictures: Window
+    doctoring_of_pictures: Doctoring
+    notebook: Window
+
+
+class Extended(_Family):
+    """``measure.extended``."""
+
+    draws: Annotated[int, Field(ge=128, multiple_of=32)]
+    draws_of_content: Annotated[int, Field(ge=32, multiple_of=8)]
+    doctorings: Annotated[
+        list[Doctoring], _containing("average-5", "average-10", "average-20", "average-100")
+    ]
+
+
+class AttentionBeside(_Family):
+    """``measure.attention_beside``."""
+
+    group_sizes: list[Annotated[int, Field(ge=2)]]
+    doctorings: list[Doctoring]
+    token_stds: list[Annotated[float, Field(gt=0)]]
+    common_mean_norm: Annotated[float, Field(gt=0)]
+
+
 class Output(_Family):
     """``measure.output``."""
 
@@ -120,6 +182,10 @@ class Parameters(_Family):
     helix: Helix
     averaging: Averaging
     kernels: Kernels
+    attention_only: AttentionOnly
+    attention_published: AttentionPublished
+    extended: Extended
+    attention_beside: AttentionBeside
     output: Output
     repetition: Repetition
     patterns: Patterns

@@ -15,6 +15,7 @@ from gpt2_helix.models.config import read_config
 from gpt2_helix.models.folder import MINILM, open_folder, open_minilm
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.table import HUB_MODELS, SHIPPED, HubModel
+from gpt2_helix.published.attention import read_previous_token
 from gpt2_helix.records import RecordedSubject
 from gpt2_helix.texts import Material
 from gpt2_helix.weights.hub import HubTensors, Repository
@@ -55,7 +56,13 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
     SubjectError
         If there is no such subject, or it is not sound; one line.
     """
-    given = material or Material()
+    subject = _open(spec, data, material or Material())
+    if isinstance(subject, Model) and is_gpt2_small(subject.digests):
+        subject.published_heads = read_previous_token(data)
+    return subject
+
+
+def _open(spec: str | None, data: Path, given: Material) -> Subject:
     with_text = replace(given, corpus=given.corpus or (data / "texts",))
     if spec is None:
         try:
@@ -66,7 +73,7 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
             return recorded
     if spec.startswith(CONTROL):
         name, _, base = spec.removeprefix(CONTROL).partition(":")
-        return controls.broken_copy(open_subject(base or None, data, material), name, spec)
+        return controls.broken_copy(open_subject(base or None, data, given), name, spec)
     if spec.startswith(RECORDED):
         name = spec.removeprefix(RECORDED)
         return RecordedSubject(name, data / name)

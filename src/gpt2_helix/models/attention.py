@@ -64,3 +64,22 @@ class AttentionBlock:
         behind = np.arange(n)[:, None] - np.arange(n)
         unseen: Bool[np.ndarray, "query key"] = (behind < 0) & self.causal
         return unseen | (behind >= (self.window or n))
+
+@dataclass(frozen=True)
+class Block:
+    """What a block's attention adds to the residual stream, and the bias of its MLP.
+
+    Attributes
+    ----------
+    attention
+        Where its heads look, and the values that they move.
+    W_out, b_out
+        Output projection of all heads, (d_model, d_model) as in ``heads @ W_out``, and its bias.
+    mlp_bias
+        Bias that the MLP adds whatever it is fed, shape (d_model,).
+    """
+
+    attention: AttentionBlock
+    W_out: Float[np.ndarray, "d_model d_model"]
+    b_out: Float[np.ndarray, " d_model"]
+    mlp_bias: Float[np.ndarray, " d_model"]

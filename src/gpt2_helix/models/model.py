@@ -5,7 +5,7 @@ from collections import ChainMap
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,7 +19,8 @@ from gpt2_helix.doctoring import Positions
 from gpt2_helix.errors import MissingInputError, SubjectError
 from gpt2_helix.models import gpt2
 from gpt2_helix.models.architecture import ADDED, W_POS
-from gpt2_helix.models.attention import AttentionBlock
+from gpt2_helix.models.attention import AttentionBlock, Block
+from gpt2_helix.models.attention_alone import AttentionAlone
 from gpt2_helix.models.config import (
     LOCAL_HEADS_OF_GPT2_SMALL,
     MAIN_HEADS_OF_GPT2_SMALL,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from gpt2_helix.models.runner import Runner
+    from gpt2_helix.published.attention import PreviousToken
 
 Result = TypeVar("Result")
 
@@ -87,6 +89,7 @@ class Model:
         self.digests = dict(digests)
         self.commit = commit
         self.doctor = doctoring.doctor
+        self.published_heads: PreviousToken | None = None
         self.read: dict[str, str] = {}
         """sha256 of every tensor that was read."""
         self._blocks: dict[int, AttentionBlock] = {}
@@ -166,6 +169,47 @@ class Model:
         )
         self._blocks[layer] = block
         return block
+
+    def block(self, layer: int) -> Block:
+        """What the attention of a layer adds to the residual stream, and the bias of its MLP.
+
+        Raises
+        ------
+        MissingInputError
+            If the block, or a tensor of it, is not there, or it has no causal mask.
+        """
+        if not self.config.architecture.causal:
+            raise MissingInputError(["a causal mask"], self.name)
+        attention = self.attention(layer)
+        d = self.config.n_embd
+        shapes = {
+            f"h.{layer}.attn.c_proj.weight": (d, d),
+            f"h.{layer}.attn.c_proj.bias": (d,),
+            f"h.{layer}.mlp.c_proj.bias": (d,),
+        }
+        if missing := self.missing(list(shapes)):
+            raise MissingInputError(missing, self.name)
+        W_out, b_out, mlp_bias = (self.tensor(n, shape) for n, shape in shapes.items())
+        return Block(attention, W_out, b_out, mlp_bias)
+
+    @cached_property
+    def attention_alone(self) -> AttentionAlone:
+        """The model with its MLPs taken out."""
+        config = self.config
+        return AttentionAlone(self.W_pos, config.n_layer, config.n_head, cache(self.block))
+
+    @property
+    def published(self) -> "PreviousToken":
+        """What others published of the attention of all heads of the whole model.
+
+        Raises
+        ------
+        MissingInputError
+            If nothing is: it is known for GPT-2 small alone, and its broken copies.
+        """
+        if self.published_heads is None:
+            raise MissingInputError(["published attention of all its heads"], self.name)
+        return self.published_heads
 
     @cached_property
     def runner(self) -> "Runner":

@@ -1,0 +1,80 @@
+"""Attention to the previous token through attention alone, against the size of the groups."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+import style
+
+NEEDS = (
+    "attention_only",
+    "attention_beside",
+)
+CLAIMS = (
+    "attention-only.previous-token",
+    "attention-only.survives-averaging",
+    "attention-only.breaks-by-100",
+)
+
+OF_POSITIONS = (
+    "shuffled-rows",
+    "reversed-rows",
+    "no-positions",
+    "gaussian-rows",
+    "random-walk",
+    "sinusoidal",
+)
+
+
+def draw(subject: str) -> tuple[Figure, str]:
+    """Draw one panel a head: its attention by group size, and what is left of it otherwise."""
+    sweep = style.read_record(subject, "attention_beside")["measured"]["sweep"]
+    record = style.read_record(subject, "attention_only")
+    main = record["measured"]["main_heads"]
+    heads = list(main["attention"])
+    sizes = [int(size) for size in sweep["attention"]]
+    figure, axes = plt.subplots(
+        1, len(heads), figsize=(7.2, 2.8), sharey=True, squeeze=False, layout="constrained"
+    )
+    for panel, head, (colour, _) in zip(axes[0], heads, style.LINES, strict=True):
+        seen = [by_head[head] for by_head in sweep["attention"].values()]
+        low, high = np.transpose([by_head[head] for by_head in sweep["interval"].values()])
+        panel.fill_between(sizes, low, high, color=colour, alpha=0.2, lw=0)
+        panel.plot(sizes, seen, "-o", color=colour, ms=3, lw=1.2)
+        broken = [
+            record["controls"][name]["main_heads"]["attention"][head] for name in OF_POSITIONS
+        ]
+        panel.axhspan(
+            min(broken),
+            max(broken),
+            fc="none",
+            ec="0.75",
+            hatch="////",
+            lw=0,
+            label="broken positions",
+        )
+        panel.axhline(main["raw"][head], color="0.35", ls=":", lw=1.4, label="raw positions alone")
+        if half := sweep["half_lost_at"][head]:
+            panel.plot(half, main["attention"][head] / 2, "x", color="black", ms=6)
+            panel.annotate(
+                f"half lost at {half:.0f}",
+                (half, main["attention"][head] / 2),
+                xytext=(-4, -3),
+                textcoords="offset points",
+                ha="right",
+                va="top",
+                fontsize=7,
+            )
+        panel.set(xscale="log", title=head, xlabel="group size")
+        panel.set_xticks([1, 10, 100, sizes[-1]], ["1", "10", "100", "all"])
+        panel.minorticks_off()
+    axes[0, 0].set_ylabel("attention to the previous token")
+    axes[0, 0].set_ylim(0, 1.35 * max(main["attention"].values()))
+    axes[0, 0].legend(frameon=False, fontsize=7, loc="upper right")
+    kept = record["measured"]["averaged"]["kept"]
+    return figure, (
+        "Through attention alone, position vectors averaged in groups, random token vectors; bands "
+        "are 95% intervals over draws.\nKept of the sum over the heads: "
+        + ", ".join(f"{share:.0%} at {style.label(name)}" for name, share in kept.items())
+        + ".\nHatched: positions shuffled, reversed, removed, Gaussian, a random walk, sinusoids."
+    )

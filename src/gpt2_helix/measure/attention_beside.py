@@ -1,0 +1,187 @@
+"""What is recorded beside the claims on attention alone, and judged by none.
+
+How much their numbers lean on the choices made: group sizes in small steps, every head, and
+tokens of another size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from gpt2_helix import doctoring
+from gpt2_helix.claim import rounded
+from gpt2_helix.doctoring import Positions
+from gpt2_helix.measure import attention_only, extended
+from gpt2_helix.measure.attention_only import (
+    DIGITS,
+    N_DRAWS,
+    TOKENS,
+    ByHead,
+    Interval,
+    by_head,
+    intervals,
+    window_of,
+)
+from gpt2_helix.models.attention_alone import AttentionAlone, Tokens
+from gpt2_helix.models.config import Head
+from gpt2_helix.parameters import PARAMETERS
+
+_CHOSEN = PARAMETERS.attention_beside
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Attention of the main heads to the previous token, against group size.
+
+    Attributes
+    ----------
+    attention, interval
+        Group size, then head; 1 is intact.
+    half_lost_at
+        By head, the group size at which half of the intact attention is lost; see below.
+    """
+
+    attention: dict[int, ByHead]
+    interval: dict[int, dict[str, Interval]]
+    half_lost_at: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class EveryHead:
+    """Attention of every head to the previous token.
+
+    Attributes
+    ----------
+    attention
+        Doctoring, then head; ``zeroed`` is without positions.
+    raw
+        By head, fed W_pos as it is.
+    """
+
+    attention: dict[str, ByHead]
+    raw: ByHead
+
+
+@dataclass(frozen=True)
+class OtherTokens:
+    """The main heads with other random tokens.
+
+    Attributes
+    ----------
+    intact, interval
+        Kind of tokens, then head: attention to the previous token on intact positions.
+    averaged
+        Kind of tokens: the same on averaged positions.
+    """
+
+    intact: dict[str, ByHead]
+    interval: dict[str, dict[str, Interval]]
+    averaged: dict[str, attention_only.Averaged]
+
+
+@dataclass(frozen=True)
+class RepeatedToken:
+    """Extended positional embeddings as the post's author made them.
+
+    One random token stands at all positions. The residual stream minus its mean over positions is
+    averaged over tokens, and the mean over positions and tokens is added back before a head reads
+    it: which is the mean over tokens.
+
+    Attributes
+    ----------
+    attention
+        Of the main heads, fed these alone, by head.
+    kept
+        The same over the whole, as in ``extended.Fed``.
+    """
+
+    attention: ByHead
+    kept: ByHead
+
+
+def sweep(W_pos: Positions, attention_alone: AttentionAlone, main_heads: Sequence[Head]) -> Sweep:
+    """Measure the main heads on positions averaged in groups of many sizes."""
+    window = window_of(W_pos)
+    draws = {1: attention_alone.intact(main_heads, window, TOKENS, N_DRAWS)}
+    one_group = len(W_pos)
+    for size in (*_CHOSEN.group_sizes, one_group):
+        table = doctoring.average_in_groups(W_pos, size)
+        draws[size] = attention_alone.previous(table, main_heads, window, TOKENS, N_DRAWS)
+    attention = {size: found.mean(axis=0) for size, found in draws.items()}
+    return Sweep(
+        {size: by_head(main_heads, found) for size, found in attention.items()},
+        {size: intervals(main_heads, found) for size, found in draws.items()},
+        {
+            str(head): half_lost_at(list(draws), [float(a[i]) for a in attention.values()])
+            for i, head in enumerate(main_heads)
+        },
+    )
+
+
+def half_lost_at(sizes: Sequence[int], attention: Sequence[float]) -> float | None:
+    """Group size at which attention first falls to half of what it is at the first size.
+
+    Returns
+    -------
+    Interpolated over the logarithm of the size; None if it never falls so far.
+    """
+    half = attention[0] / 2
+    below = [i for i, found in enumerate(attention) if found <= half]
+    if not below:
+        return None
+    after = below[0]
+    share = (attention[after - 1] - half) / (attention[after - 1] - attention[after])
+    low, high = np.log(sizes[after - 1]), np.log(sizes[after])
+    return rounded(np.exp(low + share * (high - low)), DIGITS)
+
+
+def every_head(W_pos: Positions, attention_alone: AttentionAlone) -> EveryHead:
+    """Measure every head under every doctoring, and fed W_pos alone."""
+    window, heads = window_of(W_pos), attention_alone.heads
+    draws = {doctoring.INTACT: attention_alone.intact(heads, window, TOKENS, N_DRAWS)}
+    for name, table in doctoring.doctor_all(W_pos, _CHOSEN.doctorings).items():
+        draws[name] = attention_alone.previous(table, heads, window, TOKENS, N_DRAWS)
+    return EveryHead(
+        {name: by_head(heads, found.mean(axis=0)) for name, found in draws.items()},
+        attention_only.raw(attention_alone, heads, window, W_pos),
+    )
+
+
+def other_tokens(
+    W_pos: Positions, attention_alone: AttentionAlone, main_heads: Sequence[Head]
+) -> OtherTokens:
+    """Measure the main heads with louder and quieter tokens, and with a vector common to all."""
+    kinds = {f"std {std:g}": Tokens(std) for std in _CHOSEN.token_stds}
+    kinds["common mean"] = replace(TOKENS, mean_norm=_CHOSEN.common_mean_norm)
+    window = window_of(W_pos)
+    draws = {
+        kind: attention_alone.intact(main_heads, window, tokens, N_DRAWS)
+        for kind, tokens in kinds.items()
+    }
+    return OtherTokens(
+        {kind: by_head(main_heads, found.mean(axis=0)) for kind, found in draws.items()},
+        {kind: intervals(main_heads, found) for kind, found in draws.items()},
+        {
+            kind: attention_only.averaged_with(tokens, W_pos, attention_alone, main_heads)
+            for kind, tokens in kinds.items()
+        },
+    )
+
+
+def repeated_token(
+    W_pos: Positions, attention_alone: AttentionAlone, main_heads: Sequence[Head]
+) -> RepeatedToken:
+    """Measure the main heads fed extended positional embeddings made with repeated tokens."""
+    window = window_of(W_pos)
+    parts = attention_alone.mean_residual(
+        W_pos,
+        [head.layer for head in main_heads],
+        window,
+        replace(TOKENS, repeated=True),
+        extended.N_DRAWS,
+        extended.PARTS,
+    )
+    found, _ = extended.read_means(attention_alone, main_heads, parts, window)
+    whole = attention_alone.intact(main_heads, window, TOKENS, N_DRAWS).mean(axis=0)
+    return RepeatedToken(by_head(main_heads, found), by_head(main_heads, found / whole))

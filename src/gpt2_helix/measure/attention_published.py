@@ -1,0 +1,152 @@
+"""Attention alone beside what others published of the whole model on text.
+
+Which heads attend to the previous token, in order: through attention alone (``attention_only``),
+and in the whole GPT-2 small, as its pictures and a notebook show it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from scipy import stats
+
+from gpt2_helix import doctoring
+from gpt2_helix.claim import rounded
+from gpt2_helix.doctoring import Positions
+from gpt2_helix.errors import MissingInputError
+from gpt2_helix.measure import attention_only
+from gpt2_helix.measure.attention_only import (
+    DIGITS,
+    N_DRAWS,
+    TOKENS,
+    ByHead,
+    Draws,
+    Interval,
+    by_head,
+    over_draws,
+)
+from gpt2_helix.models.attention_alone import AttentionAlone, Window
+from gpt2_helix.models.config import Head
+from gpt2_helix.parameters import PARAMETERS
+from gpt2_helix.published.attention import PreviousToken
+
+_CHOSEN = PARAMETERS.attention_published
+PICTURES = Window(*_CHOSEN.pictures)
+NOTEBOOK = Window(*_CHOSEN.notebook)
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Spearman correlation, over heads, with what others measured of the whole model on text.
+
+    All by what is compared: ``intact`` and ``averaged`` with the author's pictures, ``notebook``
+    with a notebook's patterns.
+
+    Attributes
+    ----------
+    correlation, interval
+        Of attention to the previous token, through attention alone against the whole model.
+    attention
+        Through attention alone, by head, on the same window of positions.
+    """
+
+    correlation: dict[str, float]
+    interval: dict[str, Interval]
+    attention: dict[str, ByHead]
+
+
+@dataclass(frozen=True)
+class OrderWithoutPositions:
+    """Rank correlation with what others published, of heads that lack something.
+
+    Attributes
+    ----------
+    raw
+        Every head fed W_pos as it is; by what is compared, as in ``RankCorrelation``.
+    no_positions
+        Attention alone, without positions; likewise.
+    """
+
+    raw: dict[str, float]
+    no_positions: dict[str, float]
+
+
+def rank_correlation(
+    W_pos: Positions, attention_alone: AttentionAlone, published: PreviousToken
+) -> RankCorrelation:
+    """Compare the order of the heads with what others measured of the whole model on text."""
+    correlation: dict[str, float] = {}
+    interval: dict[str, Interval] = {}
+    attention: dict[str, ByHead] = {}
+    for name, (window, table, whole) in _comparisons(W_pos, published).items():
+        heads = _named(attention_alone, whole)
+        draws = attention_alone.previous(table, heads, window, TOKENS, N_DRAWS)
+
+        def agreement(some: Draws, whole: ByHead = whole) -> float:
+            return _spearman(some.mean(axis=0), whole)
+
+        attention[name] = by_head(heads, draws.mean(axis=0))
+        correlation[name] = agreement(draws)
+        interval[name] = over_draws(agreement, draws)
+    return RankCorrelation(correlation, interval, attention)
+
+
+def order_without_positions(
+    W_pos: Positions, attention_alone: AttentionAlone, published: PreviousToken
+) -> OrderWithoutPositions:
+    """Compare the order of heads that lack positions, or lack layers, with the whole model's."""
+    raw: dict[str, float] = {}
+    no_positions: dict[str, float] = {}
+    for name, (window, table, whole) in _comparisons(W_pos, published).items():
+        heads = _named(attention_alone, whole)
+        fed = attention_only.raw(attention_alone, heads, window, table)
+        raw[name] = _spearman(np.array(list(fed.values())), whole)
+        draws = attention_alone.previous(
+            doctoring.doctor(W_pos, "zeroed"), heads, window, TOKENS, N_DRAWS
+        )
+        no_positions[name] = _spearman(draws.mean(axis=0), whole)
+    return OrderWithoutPositions(raw, no_positions)
+
+
+def whole_model(published: PreviousToken) -> dict[str, ByHead]:
+    """What others measured of the whole model, by what is compared and by head."""
+    return {
+        name: dict(zip(heads, values.tolist(), strict=True))
+        for name, heads, values in (
+            ("intact", published.heads, published.intact),
+            ("averaged", published.heads, published.averaged),
+            ("notebook", published.notebook_heads, published.notebook),
+        )
+    }
+
+
+def _comparisons(
+    W_pos: Positions, published: PreviousToken
+) -> dict[str, tuple[Window, Positions, ByHead]]:
+    """By what is compared: the window, the positions to feed, and the whole model's heads."""
+    fed = {
+        "intact": (PICTURES, W_pos),
+        "averaged": (PICTURES, doctoring.doctor(W_pos, _CHOSEN.doctoring_of_pictures)),
+        "notebook": (NOTEBOOK, W_pos),
+    }
+    return {name: (*fed[name], whole) for name, whole in whole_model(published).items()}
+
+
+def _named(attention_alone: AttentionAlone, names: Iterable[str]) -> list[Head]:
+    """Heads by name.
+
+    Raises
+    ------
+    MissingInputError
+        If the model lacks one.
+    """
+    heads = {str(head): head for head in attention_alone.heads}
+    if missing := [name for name in names if name not in heads]:
+        raise MissingInputError(missing, "the model")
+    return [heads[name] for name in names]
+
+
+def _spearman(found: Float[np.ndarray, " head"], whole: ByHead) -> float:
+    """Spearman correlation of the same heads, here and in the whole model."""
+    return rounded(stats.spearmanr(found, list(whole.values())).statistic, DIGITS)
