@@ -43,9 +43,10 @@ def random_model(*, scores_over_layer: bool = False, n_positions: int = 70) -> M
 
 def without_mlp_matrices(model: Model) -> Any:
     """The same in transformers; what its MLPs add is the bias of their output."""
-    options = {"scale_attn_by_inverse_layer_idx": model.config.scores_over_layer}
-    config = GPT2Config(**SIZES, **options, attn_implementation="eager")
+    over_layer = model.config.scores_over_layer
+    config = GPT2Config(**SIZES, scale_attn_by_inverse_layer_idx=over_layer)
     theirs = GPT2Model(config).train(False)
+    theirs.set_attn_implementation("eager")
     matrices = ("mlp.c_fc.weight", "mlp.c_proj.weight")
     state = {
         name: torch.tensor(array * (not name.endswith(matrices)))
@@ -262,7 +263,7 @@ def test_the_order_of_heads_is_compared_head_by_head() -> None:
         )
         found[name] = draws.mean(axis=0)
     some = names[2:4]
-    model.published_heads = PreviousToken(  # type: ignore[call-arg]
+    model.published_heads = PreviousToken(
         names, found["intact"], -found["averaged"], some, np.array([0.1, 0.2])
     )
     measured = model.measure(attention_published.rank_correlation)

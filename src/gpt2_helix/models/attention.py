@@ -65,6 +65,7 @@ class AttentionBlock:
         unseen: Bool[np.ndarray, "query key"] = (behind < 0) & self.causal
         return unseen | (behind >= (self.window or n))
 
+
 @dataclass(frozen=True)
 class Block:
     """What a block's attention adds to the residual stream, and the bias of its MLP.
