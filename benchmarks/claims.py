@@ -1,7 +1,7 @@
-"""Whole-process wall time of ``pytest claims/``: all claims, and ``-k helix`` alone.
+"""Wall time of ``pytest claims/``: most claims, those on attention alone, and ``-k helix``.
 
 ``python benchmarks/claims.py FOLDER`` prints the median of five runs of each, in seconds, and
-which of the slow imports the second one made.
+which of the slow imports the last one made.
 """
 
 import statistics
@@ -10,6 +10,7 @@ import sys
 import time
 
 RUNS = 5
+ATTENTION_ALONE = "attention_only or extended"
 SLOW_IMPORTS = ("torch", "transformers", "transformer_lens")
 
 
@@ -40,9 +41,13 @@ def slow_imports(*arguments: str) -> list[str]:
 
 
 def main(folder: str) -> None:
-    """Print both medians and the imports."""
+    """Print the medians and the imports."""
     for name, selection in (
-        ("pa_claims", ("-k", "not output and not repetition and not heads")),
+        (
+            "pa_claims",
+            ("-k", f"not output and not repetition and not heads and not ({ATTENTION_ALONE})"),
+        ),
+        ("attention_alone", ("-k", ATTENTION_ALONE)),
         ("helix", ("-k", "helix")),
     ):
         taken = [seconds("--subject", folder, *selection) for _ in range(RUNS)]

