@@ -108,9 +108,16 @@ def test_the_slider_moves_every_picture(browser: webdriver.Chrome) -> None:
     def find(name: str) -> WebElement:
         return browser.find_element(By.ID, name)
 
+    def texts(selector: str) -> list[str]:
+        found: list[str] = ask(
+            f"[...document.querySelectorAll('{selector}')].map(e => e.textContent)"
+        )
+        return found
+
     # By keyboard. The points are the means that the doctoring makes.
     curve = style.read_curve(style.SUBJECT)[:-1]
     kernels = style.read_record(style.SUBJECT, "kernels")["measured"]["local_heads"]
+    beside = style.read_record(style.SUBJECT, "attention_beside")["measured"]
     slider = find("size")
     seen = set()
     for name in style.read_record(style.SUBJECT, "kernels")["parameters"]["doctorings"]:
@@ -119,15 +126,27 @@ def test_the_slider_moves_every_picture(browser: webdriver.Chrome) -> None:
         rows = average_in_groups(curve, size)[1:]
         np.testing.assert_allclose(ask("groups.map(g => g.mean)"), rows[::size], atol=1e-9)
         assert find("chosen").text.split()[0] == str(size)
-        for head, caption in zip(
-            kernels["kernel"], browser.find_elements(By.CSS_SELECTOR, "#kernels span"), strict=True
-        ):
-            assert f"back {kernels['look_back'][head][name]:.2g} tokens" in caption.text
+        for head, caption in zip(kernels["kernel"], texts("#kernels span"), strict=True):
+            assert f"back {kernels['look_back'][head][name]:.2g} tokens" in caption
             bars = ask(f"panels.find(p => p.head === '{head}').svg.querySelectorAll('.bar').length")
             assert bars == len(kernels["kernel"][head][name])
+        chart = find("attention-by-size")
+        for head, found in beside["sweep"]["attention"][str(size)].items():
+            assert f"{head} {found:.2g} now" in str(chart.get_attribute("aria-label"))
+        now, dots = "'#attention-by-size .now'", "'#attention-by-size .s0 .dot'"
+        place = ask(f"document.querySelector({now}).getAttribute('x1')")
+        assert place in ask(
+            f"[...document.querySelectorAll({dots})].map(e => e.getAttribute('cx'))"
+        )
+        percents = [
+            round(100 * found) for found in beside["every_head"]["attention"][name].values()
+        ]
+        assert [int(text) for text in texts("#grid tbody td")] == percents
         seen.add(ask("canvas.toDataURL() + find('kernels').innerHTML"))
         assert find("said").text.startswith(f"{len(rows[::size])} points")
         slider.send_keys(Keys.ARROW_RIGHT)
+    assert ask("data.attention.bound[1]") == bound_of("attention-only.previous-token", "attention")
+    assert len(find("attention-by-size").find_elements(By.CLASS_NAME, "bound")) == 1
     assert len(seen) == int(slider.get_attribute("max") or 0) + 1
     assert complaints(browser) == []
 
@@ -171,6 +190,12 @@ def test_it_fits_and_is_legible(browser: webdriver.Chrome, scheme: str, width: i
     pairs = browser.execute_script(CONTRASTS)
     assert len(pairs) > 20
     assert [(said, ratio) for said, ratio in pairs if ratio < 4.5] == []
+
+
+def bound_of(claim: str, name: str) -> float:
+    report = json.loads((ROOT / f"data/verdicts/{style.SUBJECT}.json").read_text())
+    bound = next(c["tolerance"][name] for c in report["claims"] if c["id"] == claim)
+    return float(bound.split()[1])
 
 
 def complaints(browser: webdriver.Chrome) -> list[Any]:
