@@ -28,7 +28,7 @@ from gpt2_helix.measure import heads
     why="A previous-token head prefers the previous token for most queries, <|endoftext|> aside, "
     "where heads rest; the main ones are among the first tenth of all heads in this, and there is "
     "always room for those that are named. Set after the author's pictures were measured.",
-    refuted_by=["untrained"],
+    refuted_by=["shuffled-rows", "untrained"],
     refuted_by_published=["heads-in-random-order"],
 )
 def test_main_previous_token(subject: Subject, measured: Measured) -> None:
@@ -53,7 +53,7 @@ def test_main_previous_token(subject: Subject, measured: Measured) -> None:
     tolerance={"share": ">= 0.5", "kept_share": ">= 0.8", "kept_attention": ">= 0.8"},
     why="A head that keeps four fifths of what it did still does its work; and it must have done "
     "it. Set after the author's pictures were measured.",
-    refuted_by=["exact-positions", "untrained"],
+    refuted_by=["shuffled-rows", "exact-positions", "untrained"],
     refuted_by_published=["heads-in-random-order", "averaged-shifted"],
 )
 def test_survive_averaging(subject: Subject, measured: Measured) -> None:

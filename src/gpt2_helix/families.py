@@ -102,7 +102,9 @@ FAMILIES = {
         (),
     ),
     "output": Family((output.on_text,), OF_BEHAVIOUR),
-    "heads": Family((heads.all_heads, heads.main_heads, heads.survival), OF_BEHAVIOUR),
+    "heads": Family(
+        (heads.all_heads, heads.main_heads, heads.survival), ("shuffled-rows", *OF_BEHAVIOUR)
+    ),
     "repetition": Family((repetition.first_word,), OF_BEHAVIOUR),
     "patterns": Family((patterns.of_main_heads,), ()),
 }
