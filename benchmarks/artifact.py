@@ -60,7 +60,7 @@ def main(folder: str) -> None:
         "| --- | --- | --- | ---: | ---: | --- |",
     ]
     for path, function, _ in declared(ROOT / "claims"):
-        test = f"claims/{path.name}::{function}"
+        test = f"claims/{path.name}::{function.__name__}"
         claim, seconds, memory = run(test, folder)
         cost = "- | -" if claim["verdict"] == "blocked" else f"{seconds:.1f} | {memory:.0f}"
         lines.append(

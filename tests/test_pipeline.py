@@ -16,7 +16,7 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from gpt2_helix import cli, present, records
+from gpt2_helix import cli, records
 from gpt2_helix.families import FAMILIES
 from gpt2_helix.measure import helix
 from gpt2_helix.models.table import HUB_MODELS, SEEDS, SHIPPED, HubModel
@@ -346,26 +346,3 @@ def test_the_main_number_of_a_claim_is_the_first_with_a_bound_and_nearest_to_bre
     assert cli.main(["metrics", str(tmp_path / "model.json"), "--into", str(into)]) == 0
     found = json.loads((into / "model.json").read_text())
     assert found == {"a.least": 2, "a.of-several": 1.5, "a.most": 2}
-
-
-def test_a_table_replaces_what_is_between_its_markers(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    into = tmp_path / "text.md"
-    reports = [str(ROOT / f"data/verdicts/{name}.json") for name in ("gpt2", *SHIPPED)]
-    into.write_text("a\n<!-- verdicts -->\nold\n<!-- /verdicts -->\nb\n")
-    assert cli.main(["table", reports[0], "--into", str(into)]) == 0
-    once = into.read_text()
-    content = json.loads(Path(reports[0]).read_text())
-    table = present.table(content["claims"], content["subject"], present.TABLE_WIDTH)
-    assert once == f"a\n<!-- verdicts -->\n```text\n{table}\n```\n<!-- /verdicts -->\nb\n"
-    assert cli.main(["table", reports[0], "--into", str(into)]) == 0
-    assert into.read_text() == once
-    # Several models have a table of their own, which this file has no place for.
-    assert cli.main(["table", *reports[1:], "--into", str(into)]) == 2
-    assert "expected <!-- replication -->" in capsys.readouterr().err
-    assert into.read_text() == once
-    into.write_text(f"{once}<!-- replication -->\n<!-- /replication -->\n")
-    assert cli.main(["table", *reports[1:], "--into", str(into)]) == 0
-    assert into.read_text().startswith(f"{once}<!-- replication -->\n```text\n")
-    assert " ".join(SHIPPED) in " ".join(into.read_text().split())

@@ -13,7 +13,11 @@ def test_the_recorded_verdicts_make_a_page_with_their_figures(
     ran = run_claims("--subject", "recorded:gpt2", "--report", str(tmp_path / "report"))
     assert ran.returncode == 0, ran.stdout
     page = (tmp_path / "report/index.html").read_text()
-    assert page.count('<section id="') == page.count("<h2>") == len(re.findall("<tr><td><a ", page))
+    assert (
+        page.count('<section id="')
+        == page.count("<h2><code>")
+        == len(re.findall("<tr><td><a ", page))
+    )
     assert 'aria-label="3.02, must be &gt;= 2"' in page
     assert 'random-walk <span class="refuted">refuted</span>' in page
     assert page.count('id="figure-helix"') == 1

@@ -8,6 +8,7 @@ order.
 Nothing here knows pytest, or any particular model.
 """
 
+import inspect
 import math
 import operator
 import re
@@ -157,6 +158,9 @@ class ClaimVerdict:
     missing: list[str]
     controls: list[ControlVerdict]
     reason: str
+    says: str
+    post: str
+    why: str
 
 
 @dataclass(frozen=True)
@@ -223,7 +227,7 @@ class Assessment:
     raised: AssertionError | None = None
 
 
-Assess = Callable[[Any, Measured], None]
+Assess = Callable[..., None]
 
 
 def judge(
@@ -239,7 +243,8 @@ def judge(
     claim
         Its terms.
     assess
-        Its function, called with a subject and a ``Measured``.
+        Its function, called with a ``subject`` and a ``measured``; its docstring says what the
+        claim says.
     subjects
         The model under test first, then weaker evidence on the same model.
     control
@@ -277,6 +282,9 @@ def judge(
             missing=list(found.missing),
             controls=controls,
             reason=reason if verdict == REFUTED else "",
+            says=inspect.getdoc(assess) or "",
+            post=claim.post,
+            why=claim.why,
         ),
         found,
     )
@@ -312,7 +320,7 @@ def _assess(claim: Claim, assess: Assess, model: Any) -> Assessment:
     measured = Measured(claim.tolerance)
     raised: AssertionError | None = None
     try:
-        assess(model, measured)
+        assess(subject=model, measured=measured)
     except MissingInputError as missing:
         return Assessment(BLOCKED, {}, f"blocked: {missing}", tuple(missing.missing))
     except DegenerateModelError as degenerate:
@@ -356,6 +364,37 @@ def nearest(numbers: Sequence[tuple[str, Number]], bound: str) -> tuple[str, Num
     return pick(numbers, key=lambda item: item[1])
 
 
+def nearest_bound(claim: Mapping[str, Any]) -> tuple[str, Number, str] | None:
+    """Of a claim's measured numbers, the one that says most about its verdict.
+
+    Parameters
+    ----------
+    claim
+        Of the JSON report.
+
+    Returns
+    -------
+    What it is called, the number and its bound: of broken bounds the one that is broken by most,
+    otherwise the one nearest to being broken, both as a share of the larger of number and bound.
+    A number that must equal its bound comes last. None if nothing was measured.
+    """
+    bounded = [
+        (label, number, bound)
+        for name, bound in claim["tolerance"].items()
+        if name in claim["measured"]
+        for label, number in labelled(name, claim["measured"][name])
+    ]
+
+    def rank(item: tuple[str, Number, str]) -> tuple[bool, bool, float]:
+        _, number, bound = item
+        comparison, limit = bound.split()
+        slack = abs(number - float(limit)) / (max(abs(number), abs(float(limit))) or 1)
+        kept = keeps(number, bound)
+        return kept, kept and comparison == "==", slack if kept else -slack
+
+    return min(bounded, key=rank, default=None)
+
+
 def rounded(value: float, digits: int = DIGITS) -> float:
     """The number with this many significant digits."""
     return float(f"{value:.{digits}g}")
@@ -371,12 +410,20 @@ def _rounded(value: MeasuredValue) -> Any:
 
 @dataclass(frozen=True)
 class StatementVerdict:
-    """The verdict on a statement of the post, rolled up from its claims."""
+    """The verdict on a statement of the post, rolled up from its claims.
+
+    Attributes
+    ----------
+    headline, bound
+        The measured number that says most, with what it is called, and its bound; empty if it
+        was not measured.
+    """
 
     id: str
     says: str
     verdict: str
     headline: str
+    bound: str
     evidence: list[Evidence]
     claims: int
     controls: int
@@ -401,6 +448,7 @@ def roll_up(verdicts: Sequence[Mapping[str, Any]]) -> list[StatementVerdict]:
             verdict = BLOCKED if set(found) == {BLOCKED} else PARTLY
         else:
             verdict = CONFIRMED
+        headline, bound = _headline(claims, *statement.headline)
         controls = [c for v in claims for c in v["controls"]]
         judged = [v["evidence"] for v in claims if v["verdict"] != BLOCKED]
         rolled.append(
@@ -408,7 +456,8 @@ def roll_up(verdicts: Sequence[Mapping[str, Any]]) -> list[StatementVerdict]:
                 id=name,
                 says=statement.says,
                 verdict=verdict,
-                headline=_headline(claims, *statement.headline),
+                headline=headline,
+                bound=bound,
                 evidence=[e for e in ("live", "recorded", "published") if e in judged],
                 claims=len(claims),
                 controls=len(controls),
@@ -418,11 +467,11 @@ def roll_up(verdicts: Sequence[Mapping[str, Any]]) -> list[StatementVerdict]:
     return rolled
 
 
-def _headline(claims: Sequence[Mapping[str, Any]], claim: str, name: str) -> str:
+def _headline(claims: Sequence[Mapping[str, Any]], claim: str, name: str) -> tuple[str, str]:
     """The number that says most, and of several the one nearest to breaking its bound."""
     for v in claims:
         if v["id"] == claim and name in v["measured"]:
             bound = v["tolerance"].get(name, "")
             label, number = nearest(labelled(name, v["measured"][name]), bound)
-            return f"{label} {number:.4g}"
-    return ""
+            return f"{label} {number:.4g}", bound
+    return "", ""

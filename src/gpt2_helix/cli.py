@@ -5,14 +5,14 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.progress import track
 
-from gpt2_helix import controls, present, records
+from gpt2_helix import controls, markdown, present, records
 from gpt2_helix.claim import DIGITS
 from gpt2_helix.errors import (
     DegenerateModelError,
@@ -30,6 +30,7 @@ from gpt2_helix.subjects import DEFAULT, open_subject
 from gpt2_helix.weights.tensors import WEIGHTS
 
 DATA = Path("data")
+CLAIMS = Path("claims")
 CURVES = "curves"
 CURVE_FILES = ("curve.csv", "surrogate_curves.csv", "surrogates.csv")
 
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("name", choices=SHIPPED)
     command.set_defaults(run=lambda a: train(a.name))
 
-    command = commands.add_parser("table", help="put the table of claims reports into a text file")
+    command = commands.add_parser("table", help="put tables of claims reports into a Markdown file")
     command.add_argument(
         "reports",
         type=Path,
@@ -80,7 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="written by pytest claims/ --claims-json; several are put side by side",
     )
     command.add_argument("--into", type=Path, default=Path("README.md"), metavar="FILE")
-    command.set_defaults(run=lambda a: put_table(a.reports, a.into))
+    command.set_defaults(run=lambda a: put_tables(a.reports, a.into))
+
+    command = commands.add_parser("pages", help="write a Markdown page beside each claims report")
+    command.add_argument("reports", type=Path, nargs="+", help="written by --claims-json")
+    command.set_defaults(run=lambda a: write_pages(a.reports))
 
     command = commands.add_parser("metrics", help="write the main number of each claim for dvc")
     command.add_argument("reports", type=Path, nargs="+", help="written by --claims-json")
@@ -265,23 +270,57 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[float]]
     print(path)
 
 
-def put_table(reports: Sequence[Path], into: Path) -> None:
-    """Replace the text between two markers of a file by the table of one report.
+def put_tables(reports: Sequence[Path], into: Path) -> None:
+    """Put Markdown tables between markers of a file.
 
-    For several reports, each column is a subject, and the markers are others.
+    One report gives ``statements`` and ``verdicts``, of which the file must have one; several
+    give ``replication``.
     """
     contents = [json.loads(report.read_text(encoding="utf-8")) for report in reports]
     if len(contents) == 1:
-        table = present.table(contents[0]["claims"], contents[0]["subject"], present.TABLE_WIDTH)
+        tables = {
+            "statements": markdown.statements_table(contents[0], _linked_from(into)),
+            "verdicts": markdown.claims_table(contents[0]),
+        }
     else:
-        table = present.side_by_side(contents, present.TABLE_WIDTH)
-    mark = "verdicts" if len(contents) == 1 else "replication"
-    begin, end = f"<!-- {mark} -->\n", f"<!-- /{mark} -->"
-    before, begins, rest = into.read_text(encoding="utf-8").partition(begin)
-    _, ends, after = rest.partition(end)
-    if not (begins and ends):
-        raise SubjectError(f"{into}: expected {begin.strip()} and {end}, found none")
-    into.write_text(f"{before}{begins}```text\n{table}\n```\n{ends}{after}", encoding="utf-8")
+        tables = {"replication": markdown.side_by_side(contents)}
+    text = into.read_text(encoding="utf-8")
+    found = [name for name in tables if f"<!-- {name} -->\n" in text]
+    if not found:
+        raise SubjectError(f"{into}: expected a line <!-- {next(iter(tables))} -->, found none")
+    for name in found:
+        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
+        before, _, rest = text.partition(begin)
+        _, ends, after = rest.partition(end)
+        if not ends:
+            raise SubjectError(f"{into}: expected {end} after {begin.strip()}, found none")
+        text = f"{before}{begin}\n{tables[name]}\n\n{end}{after}"
+    into.write_text(text, encoding="utf-8")
+
+
+def write_pages(reports: Sequence[Path]) -> None:
+    """Write a Markdown page beside each report, and ``replication.md`` on the replications."""
+    contents = {path: json.loads(path.read_text(encoding="utf-8")) for path in reports}
+    pages = {
+        path.with_suffix(".md"): markdown.page(report, _linked_from(path))
+        for path, report in contents.items()
+    }
+    if replications := [r for r in contents.values() if r["subject"]["replication"]]:
+        pages[reports[0].with_name("replication.md")] = markdown.page_side_by_side(replications)
+    for path, text in pages.items():
+        path.write_text(text, encoding="utf-8")
+        print(path)
+
+
+def _linked_from(page: Path) -> Callable[[str], str]:
+    """Links from a page to the file of a family of claims."""
+    claims = os.path.relpath(CLAIMS, page.parent)
+    return lambda family: f"{claims}/{file_of(family)}"
+
+
+def file_of(family: str) -> str:
+    """Name of the file in ``claims/`` that holds a family of claims."""
+    return f"test_{family.replace('-', '_')}.py"
 
 
 def put_metrics(reports: Sequence[Path], into: Path) -> None:

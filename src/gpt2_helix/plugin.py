@@ -9,33 +9,25 @@ import importlib.util
 import inspect
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gpt2_helix.claim import (
-    BLOCKED,
-    CONFIRMED,
-    REFUTED,
-    Claim,
-    ClaimError,
-    Measured,
-    Subject,
-    judge,
-    roll_up,
-)
+from gpt2_helix.claim import BLOCKED, REFUTED, Assess, Claim, ClaimError
 from gpt2_helix.errors import MissingInputError, SubjectError
-from gpt2_helix.statements import STATEMENTS
 
-SCHEMA = 1
-_SUBJECTS = pytest.StashKey[Sequence[Subject]]()
-_CONTROLS = pytest.StashKey[dict[tuple[int, str], Subject]]()
+if TYPE_CHECKING:
+    from gpt2_helix.trial import Trial
+
+_TRIAL: pytest.StashKey["Trial"] = pytest.StashKey()
 _EXPECTED = pytest.StashKey[dict[str, str] | None]()
 _BAD_INPUT = pytest.StashKey[str]()
+_HEADED = pytest.StashKey[bool]()
 _VERDICT, _ERROR = "claim", "bad input"
+_COLOURS = {"confirmed": "green", "refuted": "red", "blocked": "yellow", "partly judged": "yellow"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -89,7 +81,6 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "claim(id, statement, post, needs, tolerance, why, refuted_by): a claim, and its terms",
     )
-    config.stash[_CONTROLS] = {}
     config.pluginmanager.register(_BadInput(config))
 
 
@@ -112,8 +103,9 @@ def _open(config: pytest.Config) -> None:
     data = config.rootpath / "data"
     try:
         # Here, not above: the import reads params.yaml, and what is wrong in it is one line too.
-        from gpt2_helix.subjects import open_subject, weaker_evidence
+        from gpt2_helix.subjects import open_subject
         from gpt2_helix.texts import WINDOWS, Material
+        from gpt2_helix.trial import Trial
 
         corpus, windows = config.getoption("--corpus"), config.getoption("--windows")
         material = Material(
@@ -123,7 +115,7 @@ def _open(config: pytest.Config) -> None:
         )
         config.stash[_EXPECTED] = _expected(config.getoption("--expect"))
         subject = open_subject(config.getoption("--subject"), data, material)
-        config.stash[_SUBJECTS] = [subject, *weaker_evidence(subject, data)]
+        config.stash[_TRIAL] = Trial(subject, data)
     except (SubjectError, MissingInputError) as error:
         raise pytest.UsageError(str(error)) from None
 
@@ -141,8 +133,8 @@ def _expected(path: Path | None) -> dict[str, str] | None:
         ) from None
 
 
-def declared(folder: Path) -> list[tuple[Path, str, Claim]]:
-    """Every claim of a folder: its file, its function's name and its terms, in order."""
+def declared(folder: Path) -> list[tuple[Path, Assess, Claim]]:
+    """Every claim of a folder: its file, its function and its terms, in order."""
     found = []
     for path in sorted(folder.glob("test_*.py")):
         spec = importlib.util.spec_from_file_location(f"declared_{path.stem}", path)
@@ -150,9 +142,9 @@ def declared(folder: Path) -> list[tuple[Path, str, Claim]]:
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        for name, function in vars(module).items():
+        for function in vars(module).values():
             if (claim := claim_of(function)) is not None:
-                found.append((path, name, claim))
+                found.append((path, function, claim))
     return found
 
 
@@ -182,19 +174,13 @@ class ClaimItem(pytest.Item):
         """Judge the claim, attach the verdict to the report, and pass, fail or skip."""
         config, claim = self.config, self.claim
 
-        def assess(model: Subject, measured: Measured) -> None:
-            self.function(subject=model, measured=measured)
-
         try:
             with _on_the_terminal(config):
-                verdict, found = judge(
-                    claim, assess, config.stash[_SUBJECTS], lambda s, n: _control(config, s, n)
-                )
+                verdict, found = config.stash[_TRIAL].judge(claim, self.function)
         except SubjectError as error:
             self.user_properties.append((_ERROR, f"{claim.id}: {error}"))
             pytest.fail(f"{claim.id}: {error}", pytrace=False)
-        terms = {"says": inspect.getdoc(self.function), "post": claim.post, "why": claim.why}
-        self.user_properties.append((_VERDICT, json.dumps({**asdict(verdict), **terms})))
+        self.user_properties.append((_VERDICT, json.dumps(asdict(verdict))))
         expected = config.stash[_EXPECTED]
         if expected is not None:
             recorded = expected.get(claim.id, "no verdict")
@@ -234,7 +220,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     ids = [item.claim.id for item in claims]
     if twice := sorted({name for name in ids if ids.count(name) > 1}):
         raise pytest.UsageError(f"expected one claim for each identifier, found two {twice[0]}")
-    if claims and _SUBJECTS not in config.stash and not config.option.collectonly:
+    if claims and _TRIAL not in config.stash and not config.option.collectonly:
         _open(config)
 
 
@@ -249,28 +235,18 @@ def _on_the_terminal(config: pytest.Config) -> Iterator[None]:
         yield
 
 
-def _control(config: pytest.Config, subject: Subject, name: str) -> Subject:
-    """The broken copy of a subject, built once a run."""
-    from gpt2_helix.controls import broken_copy
-
-    built = config.stash[_CONTROLS]
-    key = (id(subject), name)
-    if key not in built:
-        built[key] = broken_copy(subject, name)
-    return built[key]
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what is under test, on which evidence."""
+    if _TRIAL not in config.stash:
+        return []
+    config.stash[_HEADED] = True
+    return _heading(config)
 
 
-def pytest_report_collectionfinish(config: pytest.Config) -> str | None:
-    """Say which model is under test."""
-    return f"subject: {_described(config)}" if _SUBJECTS in config.stash else None
+def _heading(config: pytest.Config) -> list[str]:
+    from gpt2_helix import present
 
-
-def _described(config: pytest.Config) -> str:
-    from gpt2_helix.present import describe
-    from gpt2_helix.subjects import is_replication
-
-    subject = config.stash[_SUBJECTS][0]
-    return describe(subject, replication=is_replication(subject))
+    return present.heading(config.stash[_TRIAL].about(), config.get_terminal_writer().fullwidth)
 
 
 class _BadInput:
@@ -291,63 +267,73 @@ class _BadInput:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    """Print the table of verdicts and write the JSON report; after bad input, its one line."""
+) -> Iterator[None]:
+    """Show verdicts and write the reports; after bad input, its one line.
+
+    A refuted claim is a line, not a page of source, unless ``--tb`` is given.
+    """
     if _BAD_INPUT in config.stash:
+        yield
         terminalreporter.write_line(f"ERROR: {config.stash[_BAD_INPUT]}", red=True)
         return
-    verdicts = _in_order(terminalreporter)
+    failed = terminalreporter.stats.get("failed", [])
+    short = [r for r in failed if config.option.tbstyle == "auto" and _verdict(r) is not None]
+    terminalreporter.stats["failed"] = [report for report in failed if report not in short]
+    yield
+    terminalreporter.stats["failed"] = failed
+    if not failed:
+        del terminalreporter.stats["failed"]
+    verdicts = [
+        verdict
+        for reports in terminalreporter.stats.values()
+        for report in reports
+        if (verdict := _verdict(report)) is not None
+    ]
     if not verdicts:
         return
     from gpt2_helix import present
-    from gpt2_helix.subjects import is_replication
+    from gpt2_helix.trial import as_report
 
-    subject = config.stash[_SUBJECTS][0]
-    about = {
-        "name": subject.name,
-        "evidence": subject.evidence,
-        "recorded_on": subject.recorded_on,
-        "commit": subject.commit,
-        "replication": is_replication(subject),
-        "digests": subject.digests,
-    }
-    width = max(terminalreporter._tw.fullwidth, present.TABLE_WIDTH)
-    terminalreporter.section("claims")
-    terminalreporter.write_line(f"subject: {_described(config)}\n")
-    terminalreporter.write_line(present.table(verdicts, about, width))
-    counts = [
-        f"{sum(v['verdict'] == verdict for v in verdicts)} {verdict}"
-        for verdict in (CONFIRMED, REFUTED, BLOCKED)
-    ]
-    terminalreporter.write_line("\n" + ", ".join(counts))
+    found = as_report(config.stash[_TRIAL].about(), verdicts)
+    writer = config.get_terminal_writer()
+    width = writer.fullwidth
+
+    def paint(word: str, verdict: str) -> str:
+        return writer.markup(word, **{_COLOURS[verdict]: True})
+
+    def section(title: str, text: str) -> None:
+        terminalreporter.write_sep("=", title)
+        terminalreporter.write_line(text)
+
+    if not config.stash.get(_HEADED, False):
+        terminalreporter.write_line("\n".join(_heading(config)))
+    section("what the post says", present.statements(found, width, paint))
+    if (verbose := config.option.verbose) >= 0:
+        section("claims", present.claims(found, width, verbose=verbose > 0, paint=paint))
+        terminalreporter.write_line(present.CONTROLS_ARE)
+    if short:
+        why = [str(report.longrepr.reprcrash.message).removeprefix("Failed: ") for report in short]
+        section("FAILED", "\n".join(line for one in why for line in present.wrapped(one, width)))
+    terminalreporter.write_line(present.counts(found))
     if path := config.getoption("--claims-json"):
         from gpt2_helix.records import write_json
 
-        statements = [asdict(statement) for statement in roll_up(verdicts)]
-        content = {
-            "schema": SCHEMA,
-            "subject": about,
-            "statements": statements,
-            "claims": verdicts,
-        }
-        write_json(path, content)
+        write_json(path, found)
     if folder := config.getoption("--report"):
-        from gpt2_helix import report
+        from gpt2_helix import report as page
 
-        report.write(folder, about, verdicts, config.rootpath / "paper/figures")
+        page.write(folder, found, config.rootpath / "paper/figures")
 
 
-def _in_order(terminalreporter: pytest.TerminalReporter) -> list[dict[str, Any]]:
-    """Verdicts of all reports, those from workers of pytest-xdist too, by statement."""
-    verdicts = [
-        json.loads(str(value))
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if getattr(report, "when", None) == "call"
-        for name, value in report.user_properties
-        if name == _VERDICT
-    ]
-    statements = list(STATEMENTS)
-    return sorted(verdicts, key=lambda v: (statements.index(v["statement"]), v["id"]))
+def _verdict(report: object) -> dict[str, Any] | None:
+    """The verdict that a test's report carries, from a worker of pytest-xdist too."""
+    if getattr(report, "when", None) != "call":
+        return None
+    for name, value in getattr(report, "user_properties", ()):
+        if name == _VERDICT:
+            found: dict[str, Any] = json.loads(str(value))
+            return found
+    return None

@@ -1,99 +1,168 @@
-"""Verdicts as text: the table of a run, several runs side by side, and one line on the subject."""
+"""Verdicts as text for a terminal, from a JSON report.
 
-from collections.abc import Mapping, Sequence
-from io import StringIO
-from typing import Any
+The post's statements come first, each with the one number that says most about it; then the
+claims, a line each.
+"""
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from gpt2_helix.claim import BLOCKED, REFUTED, Number, Subject, labelled, nearest
-from gpt2_helix.records import RecordedSubject
+from gpt2_helix.claim import (
+    BLOCKED,
+    CONFIRMED,
+    REFUTED,
+    Number,
+    labelled,
+    nearest,
+    nearest_bound,
+)
 
-TABLE_WIDTH = 150
-"""Columns that the table needs."""
+Report = Mapping[str, Any]
+Paint = Callable[[str, str], str]
+"""Colours a word as a verdict is coloured; called with the word and the verdict."""
+
+WIDEST = 110
+"""Columns that are used of a wider terminal: longer lines are hard to follow."""
+CONTROLS_ARE = "(controls: broken models, on which a claim must be refuted; -v names them)"
+NEEDS = {
+    "config": "a config.json",
+    "P": "the position matrix",
+    "A": "the attention weights",
+    "D": "the whole model",  # Or what was published of it; but that would have been found.
+    "F": "the whole model",
+}
+_WHAT_WAS_MEASURED = re.compile(r"wpe|position|\.(json|safetensors|bin)$")
+HARD_SPACE = "\N{NO-BREAK SPACE}"
 
 
-def table(verdicts: Sequence[Mapping[str, Any]], subject: Mapping[str, Any], width: int) -> str:
-    """Verdicts as text, one block of lines a claim: each measured number beside its bound.
+def plain(word: str, verdict: str) -> str:
+    """Leave a word without colour."""
+    return word
+
+
+def heading(subject: Mapping[str, Any], width: int) -> list[str]:
+    """Lines that say what is under test, on which evidence, and what its weights are."""
+    name = subject["name"]
+    name += f" at {subject['commit'][:8]}" if subject["commit"] else ""
+    name += ", a replication: not GPT-2 small" if subject["replication"] else ""
+    how = subject["evidence"]
+    how += f" on {subject['recorded_on']}" if subject["recorded_on"] else ""
+    how += f" in {subject['source']}" if subject.get("source") else ""
+    shown = [name for name in sorted(subject["digests"]) if _WHAT_WAS_MEASURED.search(name)]
+    weights = [_hard(f"{name} {subject['digests'][name][:8]}") for name in reversed(shown)]
+    how += f", from {', '.join(weights)}" if weights else ""
+    lines = [f"subject: {name}", f"evidence: {how}"]
+    if subject.get("because"):
+        lines.append(f"not measured now: {subject['because']}")
+    return [line for whole in lines for line in wrapped(whole, width)]
+
+
+def text(report: Report, width: int) -> str:
+    """All of it: heading, statements, claims and how many there are of each verdict."""
+    parts = ["\n".join(heading(report["subject"], width)), statements(report, width)]
+    return "\n\n".join([*parts, claims(report, width), counts(report)])
+
+
+def statements(report: Report, width: int, paint: Paint = plain) -> str:
+    """Show each statement of the post with its verdict and what that rests on.
 
     Parameters
     ----------
-    verdicts, subject
-        ``claims`` and ``subject`` of the JSON report.
+    report
+        The JSON report.
     width
-        Columns to print on.
+        Columns to print on; lines are broken between words.
+    paint
+        Colours verdicts.
     """
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    grid.add_column("replication" if subject.get("replication") else "claim", no_wrap=True)
-    grid.add_column("measured", no_wrap=True)
-    grid.add_column("", justify="right", no_wrap=True)
-    grid.add_column("tolerance", no_wrap=True)
-    grid.add_column("verdict", no_wrap=True)
-    grid.add_column("evidence", no_wrap=True)
-    grid.add_column("controls\nrefuted", justify="right", no_wrap=True)
-    for v in verdicts:
-        refuted = sum(c["verdict"] == REFUTED for c in v["controls"])
-        lines = [
-            (label, f"{number:.4g}", v["tolerance"].get(name, ""))
-            for name, value in v["measured"].items()
-            for label, number in labelled(name, value)
-        ] or [(v["reason"][:60], "", "")]
-        if v["verdict"] == BLOCKED:
-            more = f" and {len(v['missing']) - 2} more" if len(v["missing"]) > 2 else ""
-            lacks = "missing" if v["evidence"] == "live" else "not recorded:"
-            lines = [(f"{lacks} {', '.join(v['missing'][:2])}{more}", "", "")]
-        columns = ["\n".join(column) for column in zip(*lines, strict=True)]
-        grid.add_row(
-            v["id"] + (f"\n  {v['source']}" if v["source"] else ""),
-            *columns,
-            _shown(v["verdict"]),
-            _evidence(v, subject),
-            f"{refuted}/{len(v['controls'])}" if v["controls"] else "-",
-        )
-    return _printed(grid, width)
+    found = report["statements"]
+    column = max(len(s["verdict"]) for s in found)
+    lines = []
+    for s in found:
+        told = [_Line(_with_unit(s["says"])), _Line(_rests_on(s))]
+        lines += _beside(s["verdict"], column, told, width, paint)
+    return "\n".join(lines)
 
 
-def _evidence(verdict: Mapping[str, Any], subject: Mapping[str, Any]) -> str:
-    evidence = str(verdict["evidence"])
-    if evidence == "recorded" and subject["recorded_on"]:
-        sha256 = subject["digests"].get("wpe.weight", "")
-        return f"{evidence} {subject['recorded_on']}\nfrom {sha256[:8]}"
-    return evidence
+def _rests_on(statement: Mapping[str, Any]) -> str:
+    """One line under a statement: its number, the evidence, how many claims and controls."""
+    parts = [
+        headline(statement),
+        " and ".join(statement["evidence"]),
+        _counted(statement["claims"], "claim"),
+    ]
+    if controls := statement["controls"]:
+        refuted = f"{statement['controls_refuted']} of {controls}"
+        if statement["controls_refuted"] == controls:
+            refuted = {1: "its", 2: "both"}.get(controls, f"all {controls}")
+        parts.append(f"{refuted} control{'' if controls == 1 else 's'} refuted")
+    return ", ".join(_hard(part) for part in parts if part)
 
 
-def side_by_side(reports: Sequence[Mapping[str, Any]], width: int) -> str:
-    """Verdicts on several subjects as text, for each claim a verdict and its bounded numbers.
+def headline(statement: Mapping[str, Any]) -> str:
+    """The number that says most about a statement, with its bound; empty if not measured."""
+    return f"{statement['headline']} ({statement['bound']})" if statement["headline"] else ""
 
-    Parameters
-    ----------
-    reports
-        JSON reports on the same claims.
-    width
-        Columns to print on.
-    """
-    grid = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for heading in ("replication", "measured", "tolerance"):
-        grid.add_column(heading, no_wrap=True)
-    for report in reports:
-        name = str(report["subject"]["name"]).removeprefix("recorded:")
-        grid.add_column(name, justify="right", no_wrap=True)
-    for same_claim in zip(*(report["claims"] for report in reports), strict=True):
-        cells = [_bounded(claim) for claim in same_claim]
-        labels = list(dict.fromkeys(label for numbers in cells for label in numbers))
-        tolerance = same_claim[0]["tolerance"]
-        bounds = [tolerance[label.split()[0]] for label in labels]
-        grid.add_row(
-            same_claim[0]["id"],
-            "\n".join(["", *labels]),
-            "\n".join(["", *bounds]),
-            *(
-                "\n".join([_shown(claim["verdict"]), *(n.get(label, "-") for label in labels)])
-                for claim, n in zip(same_claim, cells, strict=True)
-            ),
-        )
-    return _printed(grid, width)
+
+def claims(report: Report, width: int, *, verbose: bool = False, paint: Paint = plain) -> str:
+    """Show each claim: a line with its verdict and the number that says most, or everything."""
+    subject = report["subject"]
+    judged = [c for c in report["claims"] if verbose or c["verdict"] != BLOCKED]
+    blocked = [c for c in report["claims"] if not verbose and c["verdict"] == BLOCKED]
+    verdict = max((len(c["verdict"]) for c in report["claims"]), default=0)
+    numbers_said = {c["id"]: said(c, subject["evidence"]) for c in judged}
+    # The longest number gets its room first: an identifier that is longer pushes its own.
+    room = min(width, WIDEST) - verdict - 4 - max(map(len, numbers_said.values()), default=0)
+    column = min(room, max(map(len, numbers_said), default=0))
+    lines = []
+    for c in judged:
+        if verbose:
+            told = [_Line(c["id"]), *(_Line(line, 2, 4) for line in everything(c))]
+        else:
+            told = [_Line(f"{c['id']:{max(column, 0)}}  {numbers_said[c['id']]}", 0, 4)]
+        lines += _beside(c["verdict"], verdict, told, width, paint)
+    if blocked:
+        lines += _beside(BLOCKED, verdict, [_Line(_blocked(blocked, subject))], width, paint)
+    for source in dict.fromkeys(c["source"] for c in judged if c["source"] and not verbose):
+        lines += wrapped(f"published: in {source}", width)
+    return "\n".join(lines)
+
+
+def counts(report: Report) -> str:
+    """How many claims have which verdict."""
+    found = [c["verdict"] for c in report["claims"]]
+    return ", ".join(f"{found.count(v)} {v}" for v in (CONFIRMED, REFUTED, BLOCKED))
+
+
+def said(claim: Mapping[str, Any], evidence: str) -> str:
+    """The number that says most and its bound, or the reason if that is another."""
+    nearest = nearest_bound(claim)
+    said = claim["reason"]
+    if nearest and (not said or " must be " in said):
+        label, number, bound = nearest
+        said = f"{_hard(f'{label} {number:.4g}')} {_hard(f'({bound})')}"
+    return said + (f", {claim['evidence']}" if claim["evidence"] != evidence else "")
+
+
+def everything(claim: Mapping[str, Any]) -> list[str]:
+    """Lines on a claim: every number, each control, and what is missing."""
+    rows = numbers(claim)
+    label = max((len(r[0]) for r in rows), default=0)
+    value = max((len(r[1]) for r in rows), default=0)
+    lines = [_hard(f"{r[0]:{label}}  {r[1]:>{value}}  {r[2]}").rstrip() for r in rows]
+    if claim["source"]:
+        lines.append(f"evidence: {claim['evidence']}, {claim['source']}")
+    if claim["missing"]:
+        lines.append(f"missing: {', '.join(claim['missing'])}")
+    if claim["reason"]:
+        lines.append(claim["reason"])
+    for verdict in (REFUTED, BLOCKED, CONFIRMED):
+        named = [c for c in claim["controls"] if c["verdict"] == verdict]
+        if named:
+            lines.append(f"controls {verdict}: {', '.join(c['name'] for c in named)}")
+    return lines
 
 
 def main_numbers(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Number]:
@@ -115,36 +184,91 @@ def main_numbers(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Number]:
     }
 
 
-def _bounded(claim: Mapping[str, Any]) -> dict[str, str]:
-    """The measured numbers of a claim that have a bound."""
-    return {
-        label: f"{number:.4g}"
+def numbers(claim: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Every measured number of a claim: what it is called, the number, and its bound or nothing."""
+    return [
+        (label, _number(number), claim["tolerance"].get(name, ""))
         for name, value in claim["measured"].items()
-        if name in claim["tolerance"]
         for label, number in labelled(name, value)
-    }
+    ]
+
+
+def _number(value: Number) -> str:
+    return f"{value:.4g}"
+
+
+def _blocked(blocked: Sequence[Mapping[str, Any]], subject: Mapping[str, Any]) -> str:
+    """One line for all blocked claims: what they need, and what would judge them."""
+    verb = "needs" if len(blocked) == 1 else "need"
+    wanted = needs(",".join(c["needs"] for c in blocked), " or ")
+    need = f"{_counted(len(blocked), 'claim')} {verb} {wanted}"
+    if subject["evidence"] == "live":
+        missing = list(dict.fromkeys(name for c in blocked for name in c["missing"]))
+        more = f" and {len(missing) - 2} more" if len(missing) > 2 else ""
+        return f"{need}: missing {', '.join(missing[:2])}{more}"
+    hub = "" if subject["replication"] else f"{_hard('--subject gpt2')} and a network, or "
+    return f"{need}; to judge them: {hub}{_hard('--subject FOLDER')}"
+
+
+def needs(codes: str, conjunction: str = " and ") -> str:
+    """What claims need, in words; ``codes`` are those of ``Claim.needs``."""
+    wanted = {code.strip() for code in codes.split(",")}
+    return conjunction.join(dict.fromkeys(NEEDS[code] for code in NEEDS if code in wanted))
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """Lines of a text, broken between words alone."""
+    lines = textwrap.wrap(
+        text,
+        min(width, WIDEST),
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [line.replace(HARD_SPACE, " ") for line in lines]
+
+
+class _Line(NamedTuple):
+    """Text that is wrapped between words, with the columns to leave before it."""
+
+    text: str
+    indent: int = 0
+    indent_when_wrapped: int = 0
+
+
+def _beside(
+    verdict: str, column: int, told: Iterable[_Line], width: int, paint: Paint
+) -> list[str]:
+    """Lines with a verdict in the left column, and text beside it."""
+    margin = " " * (column + 2)
+    first, *rest = (
+        line.replace(HARD_SPACE, " ")
+        for one in told
+        for line in textwrap.wrap(
+            one.text,
+            min(width, WIDEST) - len(margin),
+            initial_indent=" " * one.indent,
+            subsequent_indent=" " * one.indent_when_wrapped,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    )
+    word = _shown(verdict)
+    return [paint(word, verdict) + margin[len(word) :] + first, *(margin + line for line in rest)]
+
+
+def _with_unit(text: str) -> str:
+    """Keep a number and its per cent sign on one line."""
+    return re.sub(r"(?<=\d) (?=%)", HARD_SPACE, text)
+
+
+def _hard(text: str) -> str:
+    return text.replace(" ", HARD_SPACE)
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" + ("" if n == 1 else "s")
 
 
 def _shown(verdict: str) -> str:
     return verdict.upper() if verdict == REFUTED else verdict
-
-
-def _printed(grid: Table, width: int) -> str:
-    out = StringIO()
-    Console(file=out, width=width, force_terminal=False, highlight=False).print(grid)
-    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
-
-
-def describe(subject: Subject, *, replication: bool) -> str:
-    """One line: what is under test, and on which evidence."""
-    how = f"recorded on {subject.recorded_on}" if subject.recorded_on else subject.evidence
-    if subject.source:
-        how = f"{subject.evidence} in {subject.source}"
-    if isinstance(subject, RecordedSubject) and subject.because:
-        how += f" and not measured: {subject.because}"
-    if replication:
-        how += ", a replication: not GPT-2 small"
-    at = f" at {subject.commit[:8]}" if subject.commit else ""
-    shown = [n for n in sorted(subject.digests) if not n.startswith("h.")]
-    digests = [f"{name} {subject.digests[name][:8]}" for name in shown]
-    return f"{subject.name}{at}, {how}" + (f" (sha256 of {', '.join(digests)})" if digests else "")

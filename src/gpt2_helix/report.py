@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from gpt2_helix import present
 from gpt2_helix.claim import labelled
 
 WIDTH, HEIGHT = 340, 46
@@ -16,35 +17,28 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; color: #1a1a1a; max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse } td, th { text-align: left; padding: .15rem .8rem .15rem 0; vertical-align: top }
 section { border-top: 1px solid #999; margin-top: 2rem } code { font-size: 90% } img { max-width: 100% }
-.confirmed { color: #1d6b35 } .refuted { color: #a3201c; font-weight: bold } .blocked { color: #6b5300; font-style: italic }
+.confirmed { color: #1d6b35 } .refuted { color: #a3201c; font-weight: bold } .blocked, .partly { color: #6b5300; font-style: italic }
 svg text { font: 11px system-ui, sans-serif }
 """  # noqa: E501
 
 
-def write(
-    folder: Path, subject: Mapping[str, Any], claims: Sequence[Mapping[str, Any]], figures: Path
-) -> Path:
+def write(folder: Path, report: Mapping[str, Any], figures: Path) -> Path:
     """Write ``index.html``, which needs nothing beside it.
 
     Parameters
     ----------
     folder
         Made if need be.
-    subject, claims
-        Those of the JSON report.
+    report
+        The JSON report.
     figures
         Where the drawn figures are; shown are those drawn from the subject's weights, or from what
         others published if a claim is judged on it.
     """
+    subject, claims = report["subject"], report["claims"]
     origins = {subject["digests"].get("wpe.weight"), *(claim["source"] for claim in claims)}
     drawn = _figures(figures, origins - {None})
-    rows = "".join(
-        f'<tr><td><a href="#{claim["id"]}"><code>{claim["id"]}</code></a></td>'
-        f"<td>{_verdict(claim['verdict'])}</td><td>{escape(claim['says'])}</td></tr>"
-        for claim in claims
-    )
-    recorded = f" {subject['recorded_on']}" if subject["recorded_on"] else ""
-    evidence = f"{subject['evidence']}{recorded}, unless a claim says otherwise"
+    evidence = "".join(f"<p>{escape(line)}</p>" for line in present.heading(subject, 10**6))
     digests = "".join(
         f"<li><code>{escape(name)} {sha256}</code></li>"
         for name, sha256 in sorted(subject["digests"].items())
@@ -53,9 +47,9 @@ def write(
     page = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f"<title>Claims on {escape(subject['name'])}</title><style>{STYLE}</style></head><body>"
-        f"<h1>Claims on {escape(subject['name'])}</h1><p>Evidence: {evidence}.</p>"
+        f"<h1>What the post says, asked of {escape(subject['name'])}</h1>{evidence}"
         f"<details><summary>sha256 of what was measured</summary><ul>{digests}</ul></details>"
-        f"<table><tr><th>claim</th><th>verdict</th><th>what it says</th></tr>{rows}</table>"
+        f"{_statements(report)}<h2>Claims</h2>{_claims(report, linked=True)}"
         + "".join(_section(claim, drawn, shown) for claim in claims)
         + "</body></html>\n"
     )
@@ -63,6 +57,43 @@ def write(
     path = folder / "index.html"
     path.write_text(page, encoding="utf-8")
     return path
+
+
+def notebook(report: Mapping[str, Any]) -> str:
+    """Make the HTML that a notebook shows: statements, and the claims folded away."""
+    heading = "<br>".join(escape(line) for line in present.heading(report["subject"], 10**6))
+    return (
+        f"<p>{heading}</p>{_statements(report)}<details><summary>{present.counts(report)}</summary>"
+        f"{_claims(report, linked=False)}</details>"
+    )
+
+
+def _statements(report: Mapping[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><td>{escape(s['says'])}</td><td>{_verdict(s['verdict'])}</td>"
+        f"<td>{escape(present.headline(s))}</td><td>{' and '.join(s['evidence'])}</td>"
+        f"<td>{s['claims']}</td><td>{s['controls_refuted']} of {s['controls']}</td></tr>"
+        for s in report["statements"]
+    )
+    return (
+        "<table><tr><th>the post says</th><th>verdict</th><th>the number that says most</th>"
+        f"<th>evidence</th><th>claims</th><th>controls refuted</th></tr>{rows}</table>"
+    )
+
+
+def _claims(report: Mapping[str, Any], *, linked: bool) -> str:
+    rows = []
+    for claim in report["claims"]:
+        code = f"<code>{claim['id']}</code>"
+        name = f'<a href="#{claim["id"]}">{code}</a>' if linked else code
+        number = present.said(claim, claim["evidence"])
+        rows.append(
+            f"<tr><td>{name}</td>"
+            f"<td>{_verdict(claim['verdict'])}</td><td>{escape(number)}</td>"
+            f"<td>{escape(claim['says'])}</td></tr>"
+        )
+    header = "<tr><th>claim</th><th>verdict</th><th>number</th><th>what it says</th></tr>"
+    return f"<table>{header}{''.join(rows)}</table>"
 
 
 def _section(claim: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]], shown: set[str]) -> str:

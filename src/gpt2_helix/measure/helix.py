@@ -6,11 +6,13 @@ other was never trained.
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.resources import files
+from types import ModuleType
 
 import numpy as np
 from jaxtyping import Float
@@ -362,3 +364,13 @@ def _rank(statistic: float, climb: Callable[[int], float]) -> tuple[float, float
                 if surrogate >= statistic:
                     return 1 / (seed + 1), best
     return 1 / (SURROGATES + 1), best
+
+
+class _Callable(ModuleType):
+    """Makes the module callable: ``helix(W_pos)`` is ``helix.shape(W_pos)``."""
+
+    def __call__(self, W_pos: Positions) -> Shape:
+        return shape(W_pos)
+
+
+sys.modules[__name__].__class__ = _Callable

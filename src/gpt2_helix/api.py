@@ -1,0 +1,145 @@
+"""Judging claims from Python: the same claims, code and verdicts as ``pytest claims/``."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpt2_helix import present, report
+from gpt2_helix.claim import REFUTED, ClaimVerdict, StatementVerdict, nearest_bound
+from gpt2_helix.errors import SubjectError
+from gpt2_helix.models.in_memory import open_in_memory
+from gpt2_helix.places import CLAIMS, DATA
+from gpt2_helix.plugin import declared
+from gpt2_helix.subjects import DEFAULT, open_subject
+from gpt2_helix.texts import WINDOWS, Material
+from gpt2_helix.trial import Trial, as_report
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+WIDTH = 100
+"""Columns that verdicts are printed on."""
+
+
+@dataclass(frozen=True, repr=False)
+class Verdicts(Mapping[str, ClaimVerdict]):
+    """Verdicts by the claim's identifier, such as ``verdicts["helix.axis"]``.
+
+    Printed, they are the text of ``pytest claims/``; in a notebook they are tables.
+
+    Attributes
+    ----------
+    subject
+        What was judged: its name, evidence and digests, as in the JSON report.
+    claims
+        The verdicts, in the order of the statements that the claims test.
+    """
+
+    subject: Mapping[str, Any]
+    claims: tuple[ClaimVerdict, ...]
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What ``pytest claims/ --claims-json`` writes."""
+        return as_report(self.subject, [asdict(claim) for claim in self.claims])
+
+    @property
+    def statements(self) -> dict[str, StatementVerdict]:
+        """Verdicts on the post's statements, rolled up from the claims, by name."""
+        return {s["id"]: StatementVerdict(**s) for s in self.report["statements"]}
+
+    def to_frame(self) -> "DataFrame":
+        """Make a table of pandas, a row for each claim.
+
+        The columns ``number``, ``value`` and ``bound`` are of the measured number that says most.
+        """
+        from pandas import DataFrame  # Slow to import, and TransformerLens installs it.
+
+        rows = []
+        for claim in self.claims:
+            label, value, bound = nearest_bound(asdict(claim)) or (None, None, None)
+            rows.append(
+                {
+                    "claim": claim.id,
+                    "statement": claim.statement,
+                    "verdict": claim.verdict,
+                    "evidence": claim.evidence,
+                    "number": label,
+                    "value": value,
+                    "bound": bound,
+                    "controls": len(claim.controls),
+                    "controls_refuted": sum(c.verdict == REFUTED for c in claim.controls),
+                    "says": claim.says,
+                }
+            )
+        return DataFrame(rows).set_index("claim")
+
+    def __getitem__(self, claim: str) -> ClaimVerdict:
+        for verdict in self.claims:
+            if verdict.id == claim:
+                return verdict
+        raise KeyError(claim)
+
+    def __iter__(self) -> Iterator[str]:
+        return (verdict.id for verdict in self.claims)
+
+    def __len__(self) -> int:
+        return len(self.claims)
+
+    def __repr__(self) -> str:
+        return present.text(self.report, WIDTH)
+
+    def _repr_html_(self) -> str:
+        return report.notebook(self.report)
+
+
+def judge(
+    subject: Any = DEFAULT,
+    claims: str | Sequence[str] = "*",
+    *,
+    tokenizer: Any = None,
+    corpus: Path | None = None,
+    windows: int = WINDOWS,
+    prompt: Path | None = None,
+) -> Verdicts:
+    """Judge the claims on a model.
+
+    Parameters
+    ----------
+    subject
+        A name or folder as ``pytest claims/ --subject`` takes it, or a model in memory: of
+        transformers, or a ``TransformerBridge``. ``"gpt2"`` is GPT-2 small from the hub or its
+        cache, and its recorded measurements where neither has it.
+    claims
+        Pattern of identifiers such as ``"helix.*"``, or several.
+    tokenizer
+        Of a model in memory, for the claims that run it on text.
+    corpus, windows, prompt
+        As the options of ``pytest claims/``: text to run, number of windows of it, and a file
+        with a repetition prompt.
+
+    Raises
+    ------
+    SubjectError
+        If the subject cannot be judged, or there is no such claim; one line.
+    """
+    material = Material((corpus or DATA / "texts",), windows, prompt)
+    if isinstance(subject, str | Path):
+        given = Material(() if corpus is None else (corpus,), windows, prompt)
+        model = open_subject(None if subject == DEFAULT else str(subject), DATA, given)
+    else:
+        model = open_in_memory(subject, tokenizer, material)
+    patterns = [claims] if isinstance(claims, str) else claims
+    wanted = [
+        (claim, function)
+        for _, function, claim in declared(CLAIMS)
+        if any(fnmatchcase(claim.id, pattern) for pattern in patterns)
+    ]
+    if not wanted:
+        raise SubjectError(f"claims: expected patterns of identifiers, found {claims!r}")
+    trial = Trial(model, DATA)
+    verdicts = {claim.id: trial.judge(claim, function)[0] for claim, function in wanted}
+    found = as_report(trial.about(), [asdict(verdict) for verdict in verdicts.values()])
+    return Verdicts(found["subject"], tuple(verdicts[c["id"]] for c in found["claims"]))

@@ -1,0 +1,147 @@
+"""``gpt2_helix.judge``: the same verdicts as ``pytest claims/``, whatever it is given."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gpt2_helix as gh
+from gpt2_helix.models.in_memory import StateDict
+from gpt2_helix.places import DATA
+from support import Claims, helix_rows
+
+Report = dict[str, Any]
+QUICK = ("architecture.*", "helix.axis", "kernels.local-heads", "heads.main-previous-token")
+MINI = DATA / "mini/model"
+
+
+def by_pytest(run_claims: Claims, folder: Path, *arguments: str) -> Report:
+    path = folder / "out.json"
+    run_claims("--claims-json", str(path), *arguments)
+    report: Report = json.loads(path.read_text())
+    return report
+
+
+def without_names(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of verdicts, what does not depend on what the subject is called."""
+    return [{**c, "controls": [{**x, "reason": ""} for x in c["controls"]]} for c in claims]
+
+
+def test_on_the_record_all_is_as_with_pytest(run_claims: Claims, tmp_path: Path) -> None:
+    verdicts = gh.judge("recorded:gpt2")
+    assert verdicts.report == by_pytest(run_claims, tmp_path, "--subject", "recorded:gpt2")
+    assert len(verdicts) == len(set(verdicts)) == len(verdicts.claims)
+    found = verdicts["helix.axis"]
+    assert (found.verdict, found.evidence) == ("confirmed", "recorded")
+    assert verdicts.statements["helix"].verdict == "confirmed"
+    with pytest.raises(KeyError):
+        verdicts["helix.no-such"]
+
+
+def test_gpt2_is_its_record_where_it_cannot_be_had(
+    run_claims: Claims, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    assert gh.judge().report == gh.judge("gpt2").report == by_pytest(run_claims, tmp_path)
+
+
+def test_mini_and_the_same_weights_in_memory_are_as_with_pytest(
+    run_claims: Claims, tmp_path: Path
+) -> None:
+    from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
+
+    names = "144 or axis or local_heads or main_previous"
+    options = ("--subject", "mini", "--windows", "2", "-k", names)
+    expected = by_pytest(run_claims, tmp_path, *options)["claims"]
+    assert len(expected) == len(QUICK)
+    assert {c["evidence"] for c in expected} == {"live"}
+    assert gh.judge("mini", QUICK, windows=2).report["claims"] == expected
+    held = GPT2LMHeadModel.from_pretrained(MINI)
+    fast: Any = PreTrainedTokenizerFast
+    tokenizer = fast(tokenizer_file=str(MINI / "tokenizer.json"))
+    in_memory = gh.judge(held, QUICK, tokenizer=tokenizer, windows=2).report
+    assert without_names(in_memory["claims"]) == without_names(expected)
+    blocked = gh.judge(held, "heads.main-previous-token")["heads.main-previous-token"]
+    assert blocked.verdict == "blocked"
+    assert "tokenizer.json" in blocked.missing
+
+
+def test_a_bridge_is_judged_by_the_weights_it_was_given() -> None:
+    from transformer_lens.model_bridge.sources import build_bridge_from_module
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    config = GPT2Config(n_layer=1, n_head=2, n_embd=16, n_positions=64, vocab_size=20)
+    held = GPT2LMHeadModel(config)
+    before = {name: tensor.numpy().copy() for name, tensor in held.state_dict().items()}
+    bridge = build_bridge_from_module(held, "GPT2LMHeadModel", hf_config=config)
+    read = StateDict(bridge.original_model.state_dict())
+    for name, tensor in before.items():
+        np.testing.assert_array_equal(read[name], tensor)
+    verdict = gh.judge(bridge, "positions.*")["positions.learned-1024"]
+    assert verdict.measured["positions"] == 64
+    bridge.enable_compatibility_mode()
+    with pytest.raises(gh.SubjectError, match="found compatibility mode"):
+        gh.judge(bridge)
+
+
+def test_a_folder_and_a_pattern_of_claims(folder: Any) -> None:
+    verdicts = gh.judge(folder(), "helix.*")
+    assert {claim.partition(".")[0] for claim in verdicts} == {"helix"}
+    assert {verdict.verdict for verdict in verdicts.values()} == {"confirmed"}
+    frame = verdicts.to_frame()
+    assert list(frame.index) == list(verdicts)
+    assert frame.loc["helix.axis", ["number", "value", "bound"]].tolist() == [
+        "climb",
+        verdicts["helix.axis"].measured["climb"],
+        ">= 0.95",
+    ]
+    assert repr(verdicts).splitlines()[-1] == f"{len(verdicts)} confirmed, 0 refuted, 0 blocked"
+    html = verdicts._repr_html_()
+    assert html.count("<code>helix.") == len(verdicts)
+    assert "href" not in html
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("recorded:gpt2", "helix"), "claims: expected patterns of identifiers, found 'helix'"),
+        ((3,), "expected a name, a folder, a model of transformers .* found int"),
+        (("no-such-model",), "found 'no-such-model'"),
+    ],
+)
+def test_wrong_input_is_one_line(arguments: tuple[Any, ...], line: str) -> None:
+    with pytest.raises(gh.SubjectError, match=line):
+        gh.judge(*arguments)
+
+
+def test_measurements_take_a_bare_array() -> None:
+    W_pos = helix_rows()
+    helix: Any = gh.measure.helix  # A module, but one that can be called.
+    assert helix(W_pos) == helix.shape(W_pos)
+    assert helix(W_pos).climb > 0.99
+    with pytest.raises(AttributeError):
+        _ = gh.measure.no_such_family
+
+
+def test_the_package_imports_nothing_slow_and_lists_its_names() -> None:
+    code = (
+        "import sys, gpt2_helix as gh; assert {'judge', 'measure'} <= set(dir(gh)); "
+        "slow = {'numpy', 'torch', 'pandas', 'pytest'} & set(sys.modules); assert not slow, slow; "
+        "assert all(getattr(gh, name) is not None for name in gh.__all__); "
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError):
+        _ = gh.no_such_name
+
+
+def test_half_precision_becomes_float32() -> None:
+    import torch
+
+    held = StateDict({"a": torch.ones(2, dtype=torch.bfloat16), "b": torch.ones(2).double()})
+    assert (held["a"].dtype.name, held["b"].dtype.name, len(held)) == ("float32", "float64", 2)
