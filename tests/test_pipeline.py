@@ -257,7 +257,7 @@ def test_without_weights_the_record_stays_and_one_line_says_so(
     assert record.read_bytes() == before
     (line,) = ran.stdout.splitlines()
     day = json.loads(before)["date"]
-    assert line.startswith("gpt2 positions: weights not at hand (openai-community/gpt2: expected")
+    assert line.startswith("gpt2 positions: weights not available (openai-community/gpt2: expected")
     assert line.endswith(f", kept as recorded {day}")
     strict = command("-m", "gpt2_helix", "measure", "positions", "--strict")
     assert strict.returncode == 2
