@@ -187,14 +187,15 @@ def test_measuring_a_model_again_gives_the_committed_bytes(tmp_path: Path) -> No
     assert only.changed(*(f"data/mini/{file}" for file in cli.CURVE_FILES)) == []
 
 
-def test_judging_and_drawing_again_gives_the_committed_bytes(tmp_path: Path) -> None:
+def test_judging_again_gives_the_committed_bytes(tmp_path: Path) -> None:
     judge = Only("verdicts", tmp_path / "verdicts")
     for name in SHIPPED[1:]:
         shutil.rmtree(judge.folder / "data" / name)
     shutil.rmtree(judge.folder / "data/gpt2")
     (judge.folder / "data/verdicts").mkdir()
     judge.run()
-    assert judge.changed("data/verdicts", "data/metrics") == []
+    written = ("data/verdicts/mini.json", "data/verdicts/mini.md", "data/metrics/mini.json")
+    assert judge.changed(*written) == []
 
 
 @pytest.mark.parametrize("name", ["figures", "paper"])
