@@ -171,6 +171,7 @@ def published_heads_in_random_order(model: Model) -> Model:
         averaged=found.averaged[every],
         notebook=found.notebook[some],
     )
+    broken.attention_alone = model.attention_alone  # The same, and costly to measure again.
     return broken
 
 

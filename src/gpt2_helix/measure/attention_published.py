@@ -72,16 +72,14 @@ class OrderWithoutPositions:
     no_positions: dict[str, float]
 
 
-def rank_correlation(
-    W_pos: Positions, attention_alone: AttentionAlone, published: PreviousToken
-) -> RankCorrelation:
+def rank_correlation(attention_alone: AttentionAlone, published: PreviousToken) -> RankCorrelation:
     """Compare the order of the heads with what others measured of the whole model on text."""
     correlation: dict[str, float] = {}
     interval: dict[str, Interval] = {}
     attention: dict[str, ByHead] = {}
-    for name, (window, table, whole) in _comparisons(W_pos, published).items():
+    for name, (window, doctored, whole) in _comparisons(published).items():
         heads = _named(attention_alone, whole)
-        draws = attention_alone.previous(table, heads, window, TOKENS, N_DRAWS)
+        draws = attention_alone.doctored(doctored, heads, window, TOKENS, N_DRAWS)
 
         def agreement(some: Draws, whole: ByHead = whole) -> float:
             return _spearman(some.mean(axis=0), whole)
@@ -98,9 +96,9 @@ def order_without_positions(
     """Compare the order of heads that lack positions, or lack layers, with the whole model's."""
     raw: dict[str, float] = {}
     no_positions: dict[str, float] = {}
-    for name, (window, table, whole) in _comparisons(W_pos, published).items():
+    for name, (window, doctored, whole) in _comparisons(published).items():
         heads = _named(attention_alone, whole)
-        fed = attention_only.raw(attention_alone, heads, window, table)
+        fed = attention_only.raw(attention_alone, heads, window, doctoring.doctor(W_pos, doctored))
         raw[name] = _spearman(np.array(list(fed.values())), whole)
         draws = attention_alone.previous(
             doctoring.doctor(W_pos, "zeroed"), heads, window, TOKENS, N_DRAWS
@@ -121,16 +119,14 @@ def whole_model(published: PreviousToken) -> dict[str, ByHead]:
     }
 
 
-def _comparisons(
-    W_pos: Positions, published: PreviousToken
-) -> dict[str, tuple[Window, Positions, ByHead]]:
-    """By what is compared: the window, the positions to feed, and the whole model's heads."""
-    fed = {
-        "intact": (PICTURES, W_pos),
-        "averaged": (PICTURES, doctoring.doctor(W_pos, _CHOSEN.doctoring_of_pictures)),
-        "notebook": (NOTEBOOK, W_pos),
+def _comparisons(published: PreviousToken) -> dict[str, tuple[Window, str, ByHead]]:
+    """By what is compared: the window, the doctoring, and the whole model's heads."""
+    measured_on = {
+        "intact": (PICTURES, doctoring.INTACT),
+        "averaged": (PICTURES, _CHOSEN.doctoring_of_pictures),
+        "notebook": (NOTEBOOK, doctoring.INTACT),
     }
-    return {name: (*fed[name], whole) for name, whole in whole_model(published).items()}
+    return {name: (*measured_on[name], whole) for name, whole in whole_model(published).items()}
 
 
 def _named(attention_alone: AttentionAlone, names: Iterable[str]) -> list[Head]:

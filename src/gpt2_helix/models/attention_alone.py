@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import DTypeLike
 
+from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.models.attention import AttentionBlock, Block
 from gpt2_helix.models.config import Head
@@ -131,17 +132,24 @@ class AttentionAlone:
         self.heads = [Head(layer, head) for layer in range(n_layer) for head in range(n_head)]
         self._block = block
         self._dtype = dtype
-        self._intact: dict[tuple[object, ...], Any] = {}
+        self._measured: dict[tuple[object, ...], Any] = {}
         self._masks: dict[tuple[int, int | None], Float[np.ndarray, "query key"]] = {}
 
     def intact(
         self, heads: Sequence[Head], window: Window, tokens: AnyTokens, n_draws: int
     ) -> Float[np.ndarray, "draw head"]:
         """``previous`` on the model's own positions; measured once, as many compare with it."""
-        key = (*heads, window, tokens, n_draws)
-        if key not in self._intact:
-            self._intact[key] = self.previous(self.W_pos, heads, window, tokens, n_draws)
-        found: Float[np.ndarray, "draw head"] = self._intact[key]
+        return self.doctored(doctoring.INTACT, heads, window, tokens, n_draws)
+
+    def doctored(
+        self, name: str, heads: Sequence[Head], window: Window, tokens: AnyTokens, n_draws: int
+    ) -> Float[np.ndarray, "draw head"]:
+        """``previous`` on the model's positions under the doctoring of this name; measured once."""
+        key = (name, tuple(heads), window, tokens, n_draws)
+        if key not in self._measured:
+            table = doctoring.doctor(self.W_pos, name)
+            self._measured[key] = self.previous(table, heads, window, tokens, n_draws)
+        found: Float[np.ndarray, "draw head"] = self._measured[key]
         return found
 
     def intact_residual(
@@ -153,12 +161,12 @@ class AttentionAlone:
         n_parts: int,
     ) -> dict[int, Float[np.ndarray, "part position d_model"]]:
         """``mean_residual`` on the model's own positions, which is measured once."""
-        key = (*layers, window, tokens, n_draws, n_parts)
-        if key not in self._intact:
-            self._intact[key] = self.mean_residual(
+        key = (tuple(layers), window, tokens, n_draws, n_parts)
+        if key not in self._measured:
+            self._measured[key] = self.mean_residual(
                 self.W_pos, layers, window, tokens, n_draws, n_parts
             )
-        found: dict[int, Float[np.ndarray, "part position d_model"]] = self._intact[key]
+        found: dict[int, Float[np.ndarray, "part position d_model"]] = self._measured[key]
         return found
 
     def previous(
