@@ -11,6 +11,7 @@ from html import escape
 from typing import Any
 
 import style
+from gpt2_helix import present
 from gpt2_helix.doctoring import group_size
 
 PICTURED = {
@@ -134,7 +135,7 @@ def _statements(report: Numbers, named: Iterable[str]) -> str:
     by_id = {statement["id"]: statement for statement in report["statements"]}
     items = []
     for statement in (by_id[name] for name in named if name in by_id):
-        verdict, headline = statement["verdict"], statement["headline"] or "not measured"
+        verdict, headline = statement["verdict"], present.headline(statement) or "not measured"
         items.append(
             f'<li class="{verdict.split()[0]}"><strong>{verdict}</strong> '
             f"{escape(statement['says'])} <small>{escape(headline)}</small></li>"

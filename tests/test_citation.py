@@ -57,3 +57,11 @@ def test_every_claim_has_its_row_in_the_artifact_s_table() -> None:
     table = (ROOT / "ARTIFACT.md").read_text()
     for _, _, claim in plugin.declared(ROOT / "claims"):
         assert f"| `{claim.id}` |" in table
+
+
+def test_the_readme_is_short_and_what_it_links_is_there() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 130
+    links = re.findall(r"\]\((?!https:)([^)]+)\)", text)
+    assert len(links) > 20
+    assert [link for link in links if not (ROOT / link).exists()] == []
