@@ -18,7 +18,7 @@ from gpt2_helix.measure import repetition
     needs="F",
     tolerance={"probability": "> 0.99"},
     why="The post's own number.",
-    refuted_by=["untrained"],
+    refuted_by=["shuffled-rows", "untrained"],
 )
 def test_first_word(subject: Subject, measured: Measured) -> None:
     """Asked for "apple orange" it says apple, asked for "orange apple" it says orange."""
@@ -38,7 +38,7 @@ SMALL = ("average-5", "average-10", "average-20")
     tolerance={"probability": "> 0.99"},
     why="The post's own number. A model that finds the word before by its position could not tell "
     "which of two words in one group came first.",
-    refuted_by=["exact-positions", "untrained"],
+    refuted_by=["shuffled-rows", "exact-positions", "untrained"],
 )
 def test_survives_averaging(subject: Subject, measured: Measured) -> None:
     """Doctored in groups of 5, 10 and 20 it is as sure, in the worse of the two orders."""
@@ -68,7 +68,7 @@ def test_survives_averaging(subject: Subject, measured: Measured) -> None:
     "rows are equal follows from where the prompt puts the words, and is checked. If the "
     "model is sure at every offset, a border between the words can make no more difference than "
     "the hundredth that being sure leaves.",
-    refuted_by=["exact-positions", "untrained"],
+    refuted_by=["shuffled-rows", "exact-positions", "untrained"],
 )
 def test_same_group(subject: Subject, measured: Measured) -> None:
     """Both words share a row, and it makes no difference whether a border falls between them."""

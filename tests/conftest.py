@@ -62,7 +62,8 @@ def run_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Claims:
 
     def run(*arguments: str, cwd: Path = ROOT) -> Run:
         out, err = StringIO(), StringIO()
-        command = ["claims/", "-p", "no:cacheprovider", *arguments]
+        where = [] if arguments[:1] == (".",) else ["claims/"]
+        command = [*where, "-p", "no:cacheprovider", *arguments]
         with monkeypatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
             patched.chdir(cwd)
             patched.setenv("COLUMNS", "160")

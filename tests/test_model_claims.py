@@ -86,6 +86,8 @@ def test_a_partial_folder_blocks_them_and_names_what_is_missing(
     ("selected", "arguments", "line"),
     [
         ("unchanged", ["--windows", "1"], "windows: expected 2 or more, found 1"),
+        ("unchanged", ["--windows", "0"], "windows: expected 2 or more, found 0"),
+        ("unchanged", ["--corpus", "README.md"], "--corpus: expected none with built:exact-pos"),
         ("first_word", ["--prompt", "no-such-file"], "no-such-file: expected UTF-8 text"),
     ],
 )

@@ -86,3 +86,11 @@ def test_numbers_that_are_none_are_not_recorded(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="finite"):
         records.write(tmp_path, "averaging", WEIGHTS, spoilt, {})
     assert not (tmp_path / "averaging.json").exists()
+
+
+def test_a_record_in_which_nothing_was_measured_has_no_day(tmp_path: Path) -> None:
+    records.write(tmp_path, "output", WEIGHTS, {}, {})
+    empty = RecordedSubject("gpt2", tmp_path)
+    assert empty.recorded_on is None
+    with pytest.raises(MissingInputError, match=r"averaging\.distance_from_curve"):
+        empty.measure(averaging.distance_from_curve)

@@ -44,7 +44,7 @@ OF_ATTENTION_ALONE = (
     "idle-first-layer",
     "published-heads-in-random-order",
 )
-OF_BEHAVIOUR = ("exact-positions", "untrained")
+OF_BEHAVIOUR = ("shuffled-rows", "exact-positions", "untrained")
 
 
 @dataclass(frozen=True)
@@ -102,9 +102,7 @@ FAMILIES = {
         (),
     ),
     "output": Family((output.on_text,), OF_BEHAVIOUR),
-    "heads": Family(
-        (heads.all_heads, heads.main_heads, heads.survival), ("shuffled-rows", *OF_BEHAVIOUR)
-    ),
+    "heads": Family((heads.all_heads, heads.main_heads, heads.survival), OF_BEHAVIOUR),
     "repetition": Family((repetition.first_word,), OF_BEHAVIOUR),
     "patterns": Family((patterns.of_main_heads,), ()),
 }

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
 
 from gpt2_helix import doctoring
 from gpt2_helix.claim import rounded
@@ -145,4 +144,6 @@ def _named(attention_alone: AttentionAlone, names: Iterable[str]) -> list[Head]:
 
 def _spearman(found: Float[np.ndarray, " head"], whole: ByHead) -> float:
     """Spearman correlation of the same heads, here and in the whole model."""
-    return rounded(stats.spearmanr(found, list(whole.values())).statistic, DIGITS)
+    from scipy.stats import spearmanr  # Not above: most claims need not wait for it.
+
+    return rounded(spearmanr(found, list(whole.values())).statistic, DIGITS)

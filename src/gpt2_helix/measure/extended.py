@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy import stats
+from scipy.special import stdtrit
 
 from gpt2_helix import doctoring
 from gpt2_helix.claim import rounded
@@ -182,5 +182,5 @@ def _jackknife(value: float, left_out: Float[np.ndarray, " part"]) -> Interval:
     """95% interval from what a number is without each part of the draws (Tukey 1958)."""
     n = len(left_out)
     error = np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum())
-    reach = float(stats.t.ppf(0.975, n - 1) * error)
+    reach = float(stdtrit(n - 1, 0.975) * error)
     return rounded(value - reach, DIGITS), rounded(value + reach, DIGITS)

@@ -194,7 +194,8 @@ def phantom(W_pos: Positions) -> Phantom:
     p_value, walk_best = _rank(statistic, partial(_random_walk_climb, *rows.shape))
     phase_best = None
     if p_value * (SURROGATES + 1) <= 1:
-        p_value, phase_best = _rank(statistic, partial(_phase_randomised_climb, _amplitudes(rows)))
+        phases = partial(_phase_randomised_climb, _amplitudes(rows), len(rows))
+        p_value, phase_best = _rank(statistic, phases)
     return Phantom(statistic, p_value, walk_best, phase_best, SURROGATES)
 
 
@@ -204,7 +205,7 @@ def surrogates(W_pos: Positions) -> Surrogates:
     n_rows, d_model = rows.shape
     nulls = (
         partial(_random_walk_curve, n_rows, d_model),
-        partial(_phase_randomised_curve, _amplitudes(rows)),
+        partial(_phase_randomised_curve, _amplitudes(rows), n_rows),
     )
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         climbs = [
@@ -326,11 +327,15 @@ def _random_walk_curve(n_rows: int, d_model: int, seed: int) -> Curve:
     return curve
 
 
-def _phase_randomised_climb(amplitudes: Float[np.ndarray, "harmonic d_model"], seed: int) -> float:
-    return steady_climb(_phase_randomised_curve(amplitudes, seed))
+def _phase_randomised_climb(
+    amplitudes: Float[np.ndarray, "harmonic d_model"], n_rows: int, seed: int
+) -> float:
+    return steady_climb(_phase_randomised_curve(amplitudes, n_rows, seed))
 
 
-def _phase_randomised_curve(amplitudes: Float[np.ndarray, "harmonic d_model"], seed: int) -> Curve:
+def _phase_randomised_curve(
+    amplitudes: Float[np.ndarray, "harmonic d_model"], n_rows: int, seed: int
+) -> Curve:
     """The leading components of a surrogate, which are the same in time and in frequency.
 
     The rows of the surrogate and their Fourier coefficients differ by a rotation, so only the
@@ -344,7 +349,7 @@ def _phase_randomised_curve(amplitudes: Float[np.ndarray, "harmonic d_model"], s
     real, imaginary = unit * (1 - squared), 2 * unit * half
     loadings = _leading(np.concatenate([real, imaginary]))[1]
     spectrum = real @ loadings + 1j * (imaginary @ loadings)
-    curve: Curve = np.fft.irfft(spectrum, axis=0)
+    curve: Curve = np.fft.irfft(spectrum, n=n_rows, axis=0)
     return curve
 
 

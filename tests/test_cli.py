@@ -1,0 +1,137 @@
+"""``gpt2-helix measure``: what it records, and what it refuses to record."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from gpt2_helix import cli, families
+from gpt2_helix.measure import averaging, helix, kernels
+from gpt2_helix.models.table import HUB_MODELS, HubModel
+from gpt2_helix.records import RecordedSubject
+from gpt2_helix.weights.tensors import sha256_of_file, sha256_of_tensor
+from support import ROOT, Folder, helix_rows
+
+D = 48
+SIZES = {"n_positions": 512, "n_embd": D}
+
+
+def attention_tensors(layers: tuple[int, ...]) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    tensors: dict[str, Any] = {}
+    for layer in layers:
+        tensors |= {
+            f"h.{layer}.ln_1.weight": np.ones(D, np.float32),
+            f"h.{layer}.ln_1.bias": np.zeros(D, np.float32),
+            f"h.{layer}.attn.c_attn.weight": rng.standard_normal((D, 3 * D), np.float32),
+            f"h.{layer}.attn.c_attn.bias": np.zeros(3 * D, np.float32),
+        }
+    return tensors
+
+
+@pytest.fixture
+def pinned(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder whose tensors are those that are pinned for GPT-2 small, as far as tests know."""
+    tensors = {"wpe.weight": helix_rows(512, D), **attention_tensors((0, 2, 3, 4))}
+    path = folder(config=SIZES, tensors=tensors)
+    digests = {name: sha256_of_tensor(tensor) for name, tensor in tensors.items()}
+    files = {
+        "config.json": sha256_of_file(path / "config.json"),
+        "model.safetensors": "0" * 64,  # of the whole file, of which this one is a part
+    }
+    model = HubModel("some/model", sha256=files, W_pos_sha256=digests["wpe.weight"])
+    monkeypatch.setitem(HUB_MODELS, "gpt2", model)
+    monkeypatch.setattr(cli, "GPT2_SMALL_TENSORS", digests)
+    kernels_alone = replace(families.FAMILIES["kernels"], controls=())
+    monkeypatch.setitem(families.FAMILIES, "kernels", kernels_alone)
+    return path
+
+
+def measure_as_gpt2(folder: Path, into: Path) -> int:
+    return cli.main(
+        ["measure", "kernels", "--subject", "gpt2", "--weights", str(folder), "--into", str(into)]
+    )
+
+
+def test_a_folder_with_the_pinned_tensors_is_recorded(pinned: Path, tmp_path: Path) -> None:
+    into = tmp_path / "gpt2"
+    assert measure_as_gpt2(pinned, into) == 0
+    recorded = RecordedSubject("gpt2", into)
+    assert set(recorded.measure(kernels.local_heads).kernel) == {"L0H3", "L0H4", "L0H7"}
+    assert set(recorded.digests) == {"config.json", *load_file(pinned / "model.safetensors")}
+
+
+@pytest.mark.parametrize("name", ["h.0.attn.c_attn.weight", "h.3.ln_1.bias", "wpe.weight"])
+def test_any_altered_tensor_is_refused(
+    pinned: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tensors = load_file(pinned / "model.safetensors")
+    tensors[name].flat[5] += 0.25
+    save_file(tensors, pinned / "model.safetensors")
+    assert measure_as_gpt2(pinned, tmp_path / "gpt2") == 2
+    said = capsys.readouterr().err
+    assert f"expected gpt2's {name} with sha256" in said
+    assert len(said.splitlines()) == 1
+    assert not (tmp_path / "gpt2").exists()
+
+
+def test_a_folder_stands_in_for_a_model_without_pinned_digests(
+    folder: Folder, tmp_path: Path
+) -> None:
+    path, into = folder(config=SIZES, tensors={"wpe.weight": helix_rows(512, D)}), tmp_path / "into"
+    command = ["measure", "architecture", "--subject", "gpt2-medium", "--weights", str(path)]
+    assert cli.main([*command, "--into", str(into)]) == 0
+    assert json.loads((into / "architecture.json").read_text())["measured"]["heads"]["heads"] == 144
+
+
+def test_a_model_that_ships_is_measured_into_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    into = tmp_path / "elsewhere" / "mini"
+    assert cli.main(["measure", "architecture", "--subject", "mini", "--into", str(into)]) == 0
+    recorded = json.loads((ROOT / "data/mini/architecture.json").read_text())
+    measured = json.loads((into / "architecture.json").read_text())
+    assert {**measured, "date": None} == {**recorded, "date": None}
+
+
+def with_family(
+    monkeypatch: pytest.MonkeyPatch, measurement: Callable[..., Any], controls: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(cli, "FAMILIES", {"averaging": families.Family((measurement,), controls)})
+
+
+def test_an_error_in_a_measurement_of_a_control_is_not_swallowed(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = helix_rows(512, D)
+
+    def broken(W_pos: Any) -> averaging.Distance:
+        if not np.array_equal(W_pos, before):
+            raise ValueError("operands could not be broadcast together")
+        return averaging.Distance({"average-5": 0.0})
+
+    path = folder(config=SIZES, tensors={"wpe.weight": before})
+    with_family(monkeypatch, broken, ("shuffled-rows",))
+    with pytest.raises(ValueError, match="broadcast"):
+        cli.measure(str(path), "averaging", tmp_path / "into")
+
+
+def test_a_control_that_has_nothing_to_measure_is_recorded_as_such(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder(config=SIZES, tensors={"wpe.weight": helix_rows(512, D)})
+    helix_alone = {"helix": families.Family((helix.shape,), ("one-row", "looking-back"))}
+    monkeypatch.setattr(cli, "FAMILIES", helix_alone)
+    cli.measure(str(path), "helix", tmp_path / "into")
+    controls = json.loads((tmp_path / "into/helix.json").read_text())["controls"]
+    assert controls == {
+        "one-row": {
+            "shape": {"degenerate": "W_pos: expected rows that differ, found all rows equal"}
+        }
+    }
