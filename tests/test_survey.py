@@ -1,0 +1,132 @@
+"""A survey of checkpoints on the local hub: rows are kept, and a hostile file is one line."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gpt2_helix import survey
+from gpt2_helix.errors import SubjectError
+from gpt2_helix.survey import Row, expand
+from hub_server import Hub, commit_of, serve
+from support import ROOT
+
+MODEL = "lab/gpt2"
+STEPS = (0, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
+HOSTILE = 500
+SIZES = {"n_layer": 2, "n_head": 2, "n_embd": 8, "n_positions": 64, "layer_norm_epsilon": 1e-5}
+PATTERN = f"hub:{MODEL}@checkpoint-{{{','.join(map(str, STEPS))}}}"
+
+
+class Hostile:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch /tmp/created-by-a-checkpoint",)
+
+
+def checkpoint(step: int) -> bytes:
+    rows = torch.from_numpy(np.random.default_rng(step).standard_normal((64, 8)))
+    file = io.BytesIO()
+    torch.save({"transformer.wpe.weight": Hostile() if step == HOSTILE else rows.half()}, file)
+    return file.getvalue()
+
+
+def measured(into: Path) -> set[str]:
+    """Branches whose rows are kept and are not failures."""
+    rows = [json.loads(path.read_text()) for path in into.glob("rows/*.json")]
+    return {row["subject"].partition("@")[2] for row in rows if row["error"] is None}
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    config = json.dumps({"model_type": "gpt2", **SIZES}).encode()
+    branches = {
+        f"{MODEL}@checkpoint-{step}": {"config.json": config, "pytorch_model.bin": checkpoint(step)}
+        for step in STEPS
+    }
+    with serve({MODEL: {}, **branches}) as hub:
+        yield hub
+
+
+def test_a_survey_that_is_interrupted_goes_on(hub: Hub, tmp_path: Path) -> None:
+    kept = {k: v for k, v in os.environ.items() if not k.lower().startswith("hf_")}
+    environment = {**kept, "HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub.endpoint}
+    environment["HF_HUB_ETAG_TIMEOUT"] = "60"  # Whatever else this machine is doing.
+    into = tmp_path / "survey"
+    arguments = ["survey", PATTERN, "--claims", "positions", "--into", str(into), "--workers", "2"]
+    command = [sys.executable, "-m", "gpt2_helix", *arguments]
+    first = subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    while len(measured(into)) < 3:
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.05)
+    first.send_signal(signal.SIGINT)
+    first.communicate()
+    before = measured(into)
+    hub.forget()
+    again = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 0, again.stderr
+    assert f"{len(before)} of {len(STEPS)} rows kept" in again.stdout
+    assert f"{len(STEPS) - 1} rows measured, 1 failed" in again.stdout
+    asked = {r.split("/")[4] for r in hub.requests if "/resolve/checkpoint" in r}
+    assert asked
+    assert asked.isdisjoint(before)
+    (line,) = [line for line in again.stderr.splitlines() if f"@checkpoint-{HOSTILE}:" in line]
+    assert "unsupported GLOBAL posix.system" in line
+    assert not Path("/tmp/created-by-a-checkpoint").exists()
+    with (into / survey.TABLE).open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [int(row["step"]) for row in table] == list(STEPS)
+    for row, step in zip(table, STEPS, strict=True):
+        if step == HOSTILE:
+            assert "posix.system" in row["error"]
+        else:
+            assert row["commit"] == commit_of(f"checkpoint-{step}")
+            assert row["positions.learned-1024 verdict"] == "refuted"
+    assert (into / survey.FIGURE).stat().st_size > 1000
+
+
+def test_patterns_are_spelled_out() -> None:
+    assert expand(["a@{1,2}", "{b,c}-{x,y}", "a@1"]) == ["a@1", "a@2", "b-x", "b-y", "c-x", "c-y"]
+
+
+def test_steps_and_groups_come_from_the_name_of_the_revision() -> None:
+    row = Row("hub:lab/gpt2-x21@checkpoint-400000", None, None, {}, {}, None)
+    assert (row.step, row.group) == (400_000, "hub:lab/gpt2-x21")
+    for name in ("mini-1", "hub:lab/gpt2-x21", "hub:lab/gpt2@" + "a" * 40):
+        named = replace(row, subject=name)
+        assert (named.step, named.group) == (None, name)
+
+
+def test_a_row_never_raises(tmp_path: Path) -> None:
+    row = survey.measure("no such model", ["helix"], tmp_path, ROOT / "claims")
+    assert row.error
+    assert row.error.startswith("--subject: expected")
+    assert "\n" not in row.error
+
+
+def test_a_family_that_has_no_claims(tmp_path: Path) -> None:
+    with pytest.raises(SubjectError, match=r"--claims: expected some of .*found 'kernel'"):
+        survey.run(["mini"], ["kernel"], tmp_path, data=tmp_path, claims=ROOT / "claims", workers=1)
+
+
+def test_models_without_steps_are_drawn_side_by_side(tmp_path: Path) -> None:
+    numbers: dict[str, tuple[float, str | None]] = {"helix.axis: climb": (0.9, ">= 0.95")}
+    rows = [Row(name, None, None, {}, numbers, None) for name in ("mini", "minilm")]
+    survey.draw(rows, tmp_path / "figure.svg")
+    drawn = (tmp_path / "figure.svg").read_text()
+    assert drawn.count("minilm") == 1
+    assert "training step" not in drawn
