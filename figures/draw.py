@@ -17,6 +17,7 @@ import hashlib
 import importlib
 import json
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +29,8 @@ import explore
 import style
 from gpt2_helix import records
 
+LINE = 140
+"""Letters in a line of a drawn caption."""
 NOT_FIGURES = (Path(__file__).stem, "style", "explore")
 DRAWN = style.FIGURES.parent / "paper/figures"
 PAGE = "explore.html"
@@ -80,6 +83,7 @@ def _draw(module: ModuleType, subjects: Sequence[str], stem: Path) -> dict[str, 
     drawn_from = {subject: style.read_record(subject, module.NEEDS[0]) for subject in subjects}
     figure, seen = module.draw(*subjects)
     origins = "; ".join(style.origin(subject, record) for subject, record in drawn_from.items())
+    origins = textwrap.fill(origins, LINE)
     caption = " ".join(f"{seen}\n{origins}".split("\n"))
     svg, png = stem.with_suffix(".svg"), stem.with_suffix(".png")
     bare = {"Date": None, "Creator": None, "Description": caption}
