@@ -60,6 +60,10 @@ $(TRAINED): .venv/installed
 figures: .venv/installed
 	.venv/bin/python figures/draw.py
 
+# Run the notebook again, and keep its outputs.
+notebook: .venv/installed
+	.venv/bin/jupyter execute --inplace notebooks/tour.ipynb
+
 paper: .venv/installed
 	.venv/bin/python paper/typeset.py
 
