@@ -12,7 +12,7 @@ import pytest
 from gpt2_helix.measure import attention_only, extended
 from gpt2_helix.models.attention_alone import Vocabulary
 from gpt2_helix.models.built import open_built
-from gpt2_helix.models.table import SHIPPED
+from gpt2_helix.models.table import SEEDS
 from gpt2_helix.records import RecordedSubject
 from gpt2_helix.texts import Material
 from support import ROOT
@@ -60,7 +60,7 @@ def test_random_vectors_do_not_serve_a_head_that_needs_tokens_to_be_orthogonal()
     assert max(found.attention.values()) < 0.1
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", SEEDS["mini"])
 def test_trained_models_look_positions_up_in_layer_0(name: str) -> None:
     """Predicted: their head stands in layer 0 and attends to the previous position when it is fed
     W_pos as it is. So tokens add nothing to that, averaging takes it away, silencing layer 0

@@ -103,7 +103,7 @@ def test_without_weights_what_is_recorded_is_judged(run_claims: Claims, tmp_path
     content = json.loads(report.read_text())
     assert content["subject"]["evidence"] == "recorded"
     for claim in content["claims"]:
-        published = "D" in claim["needs"]
+        published = claim["needs"] == "D"
         assert claim["evidence"] == ("published" if published else "recorded")
         assert claim["verdict"] == ("blocked" if claim["needs"] == "F" else "confirmed")
     assert f"recorded on {content['subject']['recorded_on']}, from wpe.weight" in ran.stdout

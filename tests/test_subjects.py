@@ -143,7 +143,7 @@ def test_integers_for_positions(folder: Folder, tmp_path: Path) -> None:
 
 
 def test_an_unknown_name() -> None:
-    with pytest.raises(SubjectError, match="control:NAME, recorded:NAME or a folder"):
+    with pytest.raises(SubjectError, match="published:NAME or a folder"):
         opened("gpt-5")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpt2_helix.errors import SubjectError
+from gpt2_helix.models.architecture import AsGPT2
 from gpt2_helix.models.config import config_from
 from gpt2_helix.models.model import Model
 from gpt2_helix.texts import Material
@@ -76,10 +77,11 @@ def open_in_memory(held: Any, tokenizer: Any = None, material: Material | None =
             f"found {name}"
         ) from None
     held_name = str(getattr(module, "name_or_path", "") or type(module).__name__)
+    config = config_from(declared, f"{type(module).__name__}.config")
     model = Model(
         Path(held_name).name,
-        config_from(declared, f"{type(module).__name__}.config"),
-        StateDict(tensors),
+        config,
+        AsGPT2(StateDict(tensors), config.architecture),
         digests={},
         material=material,
     )
