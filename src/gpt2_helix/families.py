@@ -91,7 +91,11 @@ FAMILIES = {
         ("random-weights", "published-heads-in-random-order"),
         of_controls=(attention_published.rank_correlation,),
     ),
-    "extended": Family((extended.fed, extended.averaged), ()),
+    # On a model that looks positions up, reversed rows serve as well; other broken copies attend
+    # to nothing, which ``attention_only`` records.
+    "extended": Family(
+        (extended.fed, extended.averaged), ("reversed-rows",), of_controls=(extended.fed,)
+    ),
     "attention_beside": Family(
         (
             attention_beside.sweep,
