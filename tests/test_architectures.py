@@ -228,7 +228,7 @@ def test_attention_alone_is_the_model_without_its_mlps(name: str, tmp_path: Path
             inputs_embeds=tokens.double(), output_hidden_states=True, output_attentions=True
         )
     entering = tokens.numpy() + subject.W_pos[:N]
-    alone = AttentionAlone(subject.W_pos, 3, 4, subject.block, np.float64)
+    alone = AttentionAlone(subject.W_pos, N, 3, 4, subject.block, np.float64)
     for layer, stream in enumerate(alone.streams(entering, 2)):
         scale = abs(stream).max()  # GPT-Neo computes its scores in float32, whatever it is given.
         close(stream[0] / scale, out.hidden_states[layer][0] / scale)

@@ -12,7 +12,7 @@ from transformers import GPT2Config, GPT2Model
 from gpt2_helix.errors import DegenerateModelError, MissingInputError
 from gpt2_helix.measure import attention_beside, attention_only, attention_published, extended
 from gpt2_helix.models import gpt2
-from gpt2_helix.models.attention_alone import AttentionAlone, Tokens, Window
+from gpt2_helix.models.attention_alone import AttentionAlone, Found, Tokens, Window
 from gpt2_helix.models.config import Head, config_from
 from gpt2_helix.models.model import Model
 from gpt2_helix.published.attention import PreviousToken
@@ -26,7 +26,7 @@ SIZES: dict[str, Any] = {
     "vocab_size": 5,
 }
 HEADS = (Head(1, 0), Head(2, 1))
-WINDOW, TOKENS, N_DRAWS = Window(40, 3), Tokens(0.5), 6
+WINDOW, TOKENS, N_DRAWS = Window(40, 3), Tokens(0.5), 16
 
 
 def random_model(*, scores_over_layer: bool = False, n_positions: int = 70) -> Model:
@@ -56,6 +56,11 @@ def without_mlp_matrices(model: Model) -> Any:
     return theirs.double()
 
 
+def alone(model: Model, dtype: Any = np.float32) -> AttentionAlone:
+    """Fed the positions of the window."""
+    return AttentionAlone(model.W_pos, WINDOW.positions, 3, 2, model.block, dtype)
+
+
 def drawn(n_draws: int) -> Array:
     return np.stack([TOKENS.draw(i, WINDOW.positions, 16) for i in range(n_draws)])
 
@@ -83,7 +88,7 @@ def test_streams_and_patterns_are_those_of_transformers(
 ) -> None:
     model = random_model(scores_over_layer=scores_over_layer)
     W_pos = model.doctor(model.W_pos, "average-5") if doctored else model.W_pos
-    ours = AttentionAlone(model.W_pos, 3, 2, model.block, np.float64)
+    ours = alone(model, np.float64)
     streams, patterns = theirs(scores_over_layer, doctored)
     mine = list(ours.streams(W_pos[: WINDOW.positions] + drawn(N_DRAWS), last=2))
     for layer, (expected, stream) in enumerate(zip(streams, mine, strict=True)):
@@ -92,15 +97,19 @@ def test_streams_and_patterns_are_those_of_transformers(
             np.testing.assert_allclose(pattern, patterns[layer][:, head], atol=1e-5)
 
 
+@pytest.mark.parametrize("queries", [7, 40, 75])
 @pytest.mark.parametrize("doctored", [False, True])
-def test_attention_to_the_previous_token_is_that_of_transformers(doctored: bool) -> None:
+def test_attention_to_the_previous_token_is_that_of_transformers(
+    doctored: bool, queries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpt2_helix.models.attention_alone.QUERIES", queries)
     model = random_model()
-    W_pos = model.doctor(model.W_pos, "average-5") if doctored else model.W_pos
     _, patterns = theirs(False, doctored)
     query = np.arange(WINDOW.first_query, WINDOW.positions)
+    name = "average-5" if doctored else "intact"
     for heads in (HEADS, tuple(model.attention_alone.heads)):
         expected = [patterns[h.layer][:, h.head, query, query - 1].mean(axis=-1) for h in heads]
-        found = model.attention_alone.previous(W_pos, heads, WINDOW, TOKENS, N_DRAWS)
+        found = WINDOW.mean(alone(model).doctored(name, heads, TOKENS, N_DRAWS).previous)
         np.testing.assert_allclose(found, np.stack(expected, axis=1), atol=1e-6)
 
 
@@ -108,43 +117,64 @@ def test_the_mean_residual_is_that_of_transformers_part_by_part() -> None:
     model = random_model()
     plain = without_mlp_matrices(model)
     with torch.inference_mode():
-        fed = torch.tensor(drawn(16)).double()
+        fed = torch.tensor(drawn(32)).double()
         streams = plain(inputs_embeds=fed, output_hidden_states=True).hidden_states
-    found = model.attention_alone.mean_residual(model.W_pos, [2, 1, 2], WINDOW, TOKENS, 16, 2)
+    found = alone(model).doctored("intact", HEADS, TOKENS, 32).entering
     assert list(found) == [1, 2]
     for layer, parts in found.items():
-        expected = streams[layer].numpy().reshape(2, 8, 40, 16).mean(axis=1)
+        expected = streams[layer].numpy().reshape(2, 16, 40, 16).mean(axis=1)
         np.testing.assert_allclose(parts, expected, atol=1e-4)
-    with pytest.raises(ValueError, match="multiple of 2 x 4, found 12"):
-        model.attention_alone.mean_residual(model.W_pos, [1], WINDOW, TOKENS, 12, 2)
+    with pytest.raises(ValueError, match="multiple of 16, found 12"):
+        alone(model).doctored("intact", HEADS, TOKENS, 12)
+
+
+def test_what_was_run_before_is_the_same_as_what_is_run_now() -> None:
+    """More draws of the same heads, and fewer heads of the same draws, run nothing twice."""
+    model = random_model()
+    grown, every, ran = alone(model), alone(model), []
+    run = grown._run
+    grown._run = every._run = lambda *given: ran.append(given[3]) or run(*given)  # type: ignore
+    whole = alone(model).doctored("average-5", HEADS, TOKENS, 48)
+    for n_draws in (16, 48, 32, 48):
+        found = grown.doctored("average-5", HEADS, TOKENS, n_draws)
+        np.testing.assert_array_equal(found.previous, whole.previous[:n_draws])
+        for layer, parts in found.entering.items():
+            np.testing.assert_array_equal(parts, whole.entering[layer][: n_draws // 16])
+    assert ran == [range(16), range(16, 48)]
+    ran.clear()
+    every.doctored("average-5", every.heads, TOKENS, 16)
+    some = every.doctored("average-5", HEADS[::-1], TOKENS, 16)
+    np.testing.assert_allclose(some.previous, whole.previous[:16, ::-1], atol=1e-6)
+    np.testing.assert_allclose(some.entering[1], whole.entering[1][:1], atol=1e-5)
+    every.doctored("average-7", HEADS, TOKENS, 16)
+    assert ran == [range(16), range(16)]
 
 
 def test_silenced_heads_write_nothing_and_their_bias_stays() -> None:
     model = random_model()
     names = [f"h.0.attn.c_proj.{kind}" for kind in ("weight", "bias")]
     idle = model.broken({names[0]: np.zeros_like(model.tensors[names[0]])})
-    silenced = model.attention_alone.previous(
-        model.W_pos, HEADS, WINDOW, TOKENS, N_DRAWS, silent_layers=(0,)
-    )
-    expected = idle.attention_alone.previous(model.W_pos, HEADS, WINDOW, TOKENS, N_DRAWS)
+    silenced = WINDOW.mean(alone(model).changed(HEADS, TOKENS, N_DRAWS, silent_layers=(0,)))
+    expected = WINDOW.mean(alone(idle).changed(HEADS, TOKENS, N_DRAWS))
     np.testing.assert_allclose(silenced, expected, atol=1e-6)
-    intact = model.attention_alone.previous(model.W_pos, HEADS, WINDOW, TOKENS, N_DRAWS)
+    intact = WINDOW.mean(alone(model).changed(HEADS, TOKENS, N_DRAWS))
     assert np.abs(silenced - intact).max() > 0.01
 
 
 def test_what_heads_do_not_read_still_goes_on() -> None:
     model = random_model()
-    ours = model.attention_alone
+    ours = alone(model)
     less = np.random.default_rng(1).standard_normal((WINDOW.positions, 16))
     streams = list(ours.streams(model.W_pos[: WINDOW.positions] + drawn(N_DRAWS), last=2))
-    found = ours.previous(
-        model.W_pos, HEADS, WINDOW, TOKENS, N_DRAWS, without={1: less, 2: 2 * less}
-    )
+    found = ours.changed(HEADS, TOKENS, N_DRAWS, without={1: less, 2: 2 * less})
     expected = [
-        ours.read(streams[1] - less, 1, [0], WINDOW)[:, 0],
-        ours.read(streams[2] - 2 * less, 2, [1], WINDOW)[:, 0],
+        ours.read(streams[1] - less, 1, [0])[:, 0],
+        ours.read(streams[2] - 2 * less, 2, [1])[:, 0],
     ]
-    np.testing.assert_allclose(found, np.stack(expected, axis=1), atol=1e-6)
+    np.testing.assert_allclose(
+        WINDOW.mean(found), WINDOW.mean(np.stack(expected, axis=1)), atol=1e-6
+    )
+    assert np.isnan(found[:, :, 0]).all()
 
 
 def test_draws_are_independent_gaussians_of_the_asked_size() -> None:
@@ -163,10 +193,11 @@ def test_results_do_not_depend_on_how_many_threads_there_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = random_model()
-    many = model.attention_alone.previous(model.W_pos, HEADS, WINDOW, TOKENS, 16)
+    many = alone(model).doctored("intact", HEADS, TOKENS, 16)
     monkeypatch.setattr("gpt2_helix.models.attention_alone.MOST_THREADS", 1)
-    one = model.attention_alone.previous(model.W_pos, HEADS, WINDOW, TOKENS, 16)
-    np.testing.assert_array_equal(many, one)
+    one = alone(model).doctored("intact", HEADS, TOKENS, 16)
+    np.testing.assert_array_equal(many.previous, one.previous)
+    np.testing.assert_array_equal(many.entering[2], one.entering[2])
 
 
 @pytest.mark.parametrize("tensor", ["attn.c_proj.weight", "attn.c_proj.bias", "mlp.c_proj.bias"])
@@ -208,8 +239,8 @@ def test_what_is_kept_is_a_ratio_over_the_same_draws() -> None:
 
 def test_a_head_without_attention_has_nothing_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model()
-    nothing = np.zeros((attention_only.N_DRAWS, len(HEADS)))
-    monkeypatch.setattr(AttentionAlone, "previous", lambda *_, **__: nothing)
+    nothing = Found(np.zeros((attention_only.N_DRAWS, len(HEADS), 70)), {})
+    monkeypatch.setattr(AttentionAlone, "doctored", lambda *_: nothing)
     for measurement in (attention_only.averaged, attention_only.first_layer, extended.fed):
         with pytest.raises(DegenerateModelError, match="nothing to keep"):
             model.measure(measurement)
@@ -218,13 +249,12 @@ def test_a_head_without_attention_has_nothing_to_keep(monkeypatch: pytest.Monkey
 def test_a_token_that_is_repeated_is_all_content_and_extended_embeddings_have_none() -> None:
     """With silent tokens the stream is its extended embedding, whatever the layer."""
     model = random_model()
-    ours = model.attention_alone
-    quiet = Tokens(1e-6)
-    parts = ours.mean_residual(model.W_pos, [1, 2], WINDOW, quiet, 32, 8)
-    found, left_out = extended.read_means(ours, HEADS, parts, WINDOW)
-    whole = ours.previous(model.W_pos, HEADS, WINDOW, quiet, 4).mean(axis=0)
+    ours = alone(model)
+    run = ours.doctored("intact", HEADS, Tokens(1e-6), 32)
+    found, left_out = extended.read_means(ours, HEADS, run.entering, WINDOW)
+    whole = WINDOW.mean(run.previous).mean(axis=0)
     np.testing.assert_allclose(found, whole, atol=1e-5)
-    np.testing.assert_allclose(left_out, whole[None].repeat(8, axis=0), atol=1e-5)
+    np.testing.assert_allclose(left_out, whole[None].repeat(2, axis=0), atol=1e-5)
 
 
 def test_extended_embeddings_and_content_are_parts_of_the_same_stream() -> None:
@@ -253,14 +283,9 @@ def test_the_order_of_heads_is_compared_head_by_head() -> None:
     model = random_model(n_positions=210)
     names = [str(head) for head in model.attention_alone.heads]
     found = {}
-    for name, table in (("intact", "intact"), ("averaged", "average-10")):
-        draws = model.attention_alone.previous(
-            model.doctor(model.W_pos, table),
-            model.attention_alone.heads,
-            attention_published.PICTURES,
-            attention_only.TOKENS,
-            attention_only.N_DRAWS,
-        )
+    ours = model.attention_alone
+    for name, doctoring in (("intact", "intact"), ("averaged", "average-10")):
+        draws = attention_only.attention(ours, doctoring, ours.heads, attention_published.PICTURES)
         found[name] = draws.mean(axis=0)
     some = names[2:4]
     model.published_heads = PreviousToken(

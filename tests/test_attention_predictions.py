@@ -26,7 +26,9 @@ def kept_with_own_tokens(name: str) -> tuple[float, dict[str, float]]:
     own = Vocabulary(model.tensor("wte.weight", shape), first=0)
     found = attention_only.averaged_with(own, model.W_pos, model.attention_alone, model.main_heads)
     window = attention_only.window_of(model.W_pos)
-    intact = model.attention_alone.intact(model.main_heads, window, own, attention_only.N_DRAWS)
+    intact = attention_only.attention(
+        model.attention_alone, "intact", model.main_heads, window, own
+    )
     return float(intact.mean()), found.kept
 
 

@@ -15,7 +15,6 @@ from gpt2_helix.doctoring import Positions
 from gpt2_helix.measure import attention_only, extended
 from gpt2_helix.measure.attention_only import (
     DIGITS,
-    N_DRAWS,
     TOKENS,
     ByHead,
     Interval,
@@ -103,11 +102,12 @@ class RepeatedToken:
 def sweep(W_pos: Positions, attention_alone: AttentionAlone, main_heads: Sequence[Head]) -> Sweep:
     """Measure the main heads on positions averaged in groups of many sizes."""
     window = window_of(W_pos)
-    draws = {1: attention_alone.intact(main_heads, window, TOKENS, N_DRAWS)}
-    one_group = len(W_pos)
-    for size in (*_CHOSEN.group_sizes, one_group):
-        table = doctoring.average_in_groups(W_pos, size)
-        draws[size] = attention_alone.previous(table, main_heads, window, TOKENS, N_DRAWS)
+    names = {size: f"average-{size}" for size in (1, *_CHOSEN.group_sizes)}
+    names |= {1: doctoring.INTACT, len(W_pos): doctoring.AVERAGE_ALL}
+    draws = {
+        size: attention_only.attention(attention_alone, name, main_heads, window)
+        for size, name in names.items()
+    }
     attention = {size: found.mean(axis=0) for size, found in draws.items()}
     return Sweep(
         {size: by_head(main_heads, found) for size, found in attention.items()},
@@ -139,9 +139,10 @@ def half_lost_at(sizes: Sequence[int], attention: Sequence[float]) -> float | No
 def every_head(W_pos: Positions, attention_alone: AttentionAlone) -> EveryHead:
     """Measure every head under every doctoring, and fed W_pos alone."""
     window, heads = window_of(W_pos), attention_alone.heads
-    draws = {doctoring.INTACT: attention_alone.intact(heads, window, TOKENS, N_DRAWS)}
-    for name, table in doctoring.doctor_all(W_pos, _CHOSEN.doctorings).items():
-        draws[name] = attention_alone.previous(table, heads, window, TOKENS, N_DRAWS)
+    draws = {
+        name: attention_only.attention(attention_alone, name, heads, window)
+        for name in (doctoring.INTACT, *_CHOSEN.doctorings)
+    }
     return EveryHead(
         {name: by_head(heads, found.mean(axis=0)) for name, found in draws.items()},
         attention_only.raw(attention_alone, heads, window, W_pos),
@@ -156,7 +157,9 @@ def other_tokens(
     kinds["common mean"] = replace(TOKENS, mean_norm=_CHOSEN.common_mean_norm)
     window = window_of(W_pos)
     draws = {
-        kind: attention_alone.intact(main_heads, window, tokens, N_DRAWS)
+        kind: attention_only.attention(
+            attention_alone, doctoring.INTACT, main_heads, window, tokens
+        )
         for kind, tokens in kinds.items()
     }
     return OtherTokens(
@@ -174,14 +177,12 @@ def repeated_token(
 ) -> RepeatedToken:
     """Measure the main heads fed extended positional embeddings made with repeated tokens."""
     window = window_of(W_pos)
-    parts = attention_alone.mean_residual(
-        W_pos,
-        [head.layer for head in main_heads],
-        window,
-        replace(TOKENS, repeated=True),
-        extended.N_DRAWS,
-        extended.PARTS,
+    repeated = replace(TOKENS, repeated=True)
+    entering = attention_alone.doctored(
+        doctoring.INTACT, main_heads, repeated, extended.N_DRAWS
+    ).entering
+    found, _ = extended.read_means(attention_alone, main_heads, entering, window)
+    whole = attention_only.attention(attention_alone, doctoring.INTACT, main_heads, window).mean(
+        axis=0
     )
-    found, _ = extended.read_means(attention_alone, main_heads, parts, window)
-    whole = attention_alone.intact(main_heads, window, TOKENS, N_DRAWS).mean(axis=0)
     return RepeatedToken(by_head(main_heads, found), by_head(main_heads, found / whole))

@@ -111,7 +111,7 @@ def main_heads(
 ) -> MainHeads:
     """Measure the main heads on intact positions, and on W_pos alone."""
     window = window_of(W_pos)
-    draws = attention_alone.intact(main_heads, window, TOKENS, N_DRAWS)
+    draws = attention(attention_alone, doctoring.INTACT, main_heads, window)
     return MainHeads(
         by_head(main_heads, draws.mean(axis=0)),
         intervals(main_heads, draws),
@@ -123,7 +123,7 @@ def main_heads(
 def all_heads(W_pos: Positions, attention_alone: AttentionAlone) -> AllHeads:
     """Measure every head on intact positions."""
     heads = attention_alone.heads
-    draws = attention_alone.intact(heads, window_of(W_pos), TOKENS, N_DRAWS)
+    draws = attention(attention_alone, doctoring.INTACT, heads, window_of(W_pos))
     return AllHeads(by_head(heads, draws.mean(axis=0)), intervals(heads, draws))
 
 
@@ -148,12 +148,12 @@ def averaged_with(
 ) -> Averaged:
     """Measure the same as ``averaged`` with other tokens."""
     window = window_of(W_pos)
-    intact = attention_alone.intact(main_heads, window, tokens, N_DRAWS)
+    intact = attention(attention_alone, doctoring.INTACT, main_heads, window, tokens)
     if not intact.any():
         raise DegenerateModelError(NOTHING_TO_KEEP)
     draws = {
-        name: attention_alone.previous(table, main_heads, window, tokens, N_DRAWS)
-        for name, table in doctoring.doctor_all(W_pos, _CHOSEN.doctorings).items()
+        name: attention(attention_alone, name, main_heads, window, tokens)
+        for name in _CHOSEN.doctorings
     }
     return Averaged(
         {name: by_head(main_heads, found.mean(axis=0)) for name, found in draws.items()},
@@ -174,12 +174,10 @@ def first_layer(
         If one of them gives the previous token nothing on intact positions.
     """
     window = window_of(W_pos)
-    intact = attention_alone.intact(main_heads, window, TOKENS, N_DRAWS)
+    intact = attention(attention_alone, doctoring.INTACT, main_heads, window)
     if not intact.any(axis=0).all():
         raise DegenerateModelError(NOTHING_TO_KEEP)
-    silenced = attention_alone.previous(
-        W_pos, main_heads, window, TOKENS, N_DRAWS, silent_layers=(0,)
-    )
+    silenced = window.mean(attention_alone.changed(main_heads, TOKENS, N_DRAWS, silent_layers=(0,)))
     pairs = list(zip(main_heads, silenced.T, intact.T, strict=True))
     return WithoutLayer0(
         {str(head): kept(without, whole) for head, without, whole in pairs},
@@ -200,13 +198,24 @@ def window_of(W_pos: Positions) -> Window:
     return Window(min(_CHOSEN.positions, len(W_pos)), _CHOSEN.first_query)
 
 
+def attention(
+    attention_alone: AttentionAlone,
+    name: str,
+    heads: Sequence[Head],
+    window: Window,
+    tokens: AnyTokens = TOKENS,
+) -> Draws:
+    """Attention to the previous token under the doctoring of this name, draw by draw."""
+    return window.mean(attention_alone.doctored(name, heads, tokens, N_DRAWS).previous)
+
+
 def raw(
     attention_alone: AttentionAlone, heads: Sequence[Head], window: Window, W_pos: Positions
 ) -> ByHead:
     """Attention to the previous position of heads that are fed W_pos as it is."""
     fed = W_pos[None, : window.positions]
-    found = [attention_alone.read(fed, head.layer, [head.head], window)[0, 0] for head in heads]
-    return by_head(heads, np.array(found))
+    found = [attention_alone.read(fed, head.layer, [head.head])[0, 0] for head in heads]
+    return by_head(heads, window.mean(np.array(found)))
 
 
 def by_head(heads: Sequence[Head], values: Float[np.ndarray, " head"]) -> ByHead:

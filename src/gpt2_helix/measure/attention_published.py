@@ -17,8 +17,6 @@ from gpt2_helix.errors import MissingInputError
 from gpt2_helix.measure import attention_only
 from gpt2_helix.measure.attention_only import (
     DIGITS,
-    N_DRAWS,
-    TOKENS,
     ByHead,
     Draws,
     Interval,
@@ -78,7 +76,7 @@ def rank_correlation(attention_alone: AttentionAlone, published: PreviousToken) 
     attention: dict[str, ByHead] = {}
     for name, (window, doctored, whole) in _comparisons(published).items():
         heads = _named(attention_alone, whole)
-        draws = attention_alone.doctored(doctored, heads, window, TOKENS, N_DRAWS)
+        draws = attention_only.attention(attention_alone, doctored, heads, window)
 
         def agreement(some: Draws, whole: ByHead = whole) -> float:
             return _spearman(some.mean(axis=0), whole)
@@ -99,9 +97,7 @@ def order_without_positions(
         heads = _named(attention_alone, whole)
         fed = attention_only.raw(attention_alone, heads, window, doctoring.doctor(W_pos, doctored))
         raw[name] = _spearman(np.array(list(fed.values())), whole)
-        draws = attention_alone.previous(
-            doctoring.doctor(W_pos, "zeroed"), heads, window, TOKENS, N_DRAWS
-        )
+        draws = attention_only.attention(attention_alone, "zeroed", heads, window)
         no_positions[name] = _spearman(draws.mean(axis=0), whole)
     return OrderWithoutPositions(raw, no_positions)
 

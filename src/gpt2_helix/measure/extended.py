@@ -28,14 +28,14 @@ from gpt2_helix.measure.attention_only import (
     over_draws,
     window_of,
 )
-from gpt2_helix.models.attention_alone import AttentionAlone, Window
+from gpt2_helix.models.attention_alone import PART, AttentionAlone, Window
 from gpt2_helix.models.config import Head
 from gpt2_helix.parameters import PARAMETERS
 
 _CHOSEN = PARAMETERS.extended
 N_DRAWS = _CHOSEN.draws
 N_DRAWS_OF_CONTENT = _CHOSEN.draws_of_content
-PARTS = 8
+PARTS = N_DRAWS // PART
 """Of the draws: each is left out in turn, to see how much the mean depends on the draws."""
 
 Parts = dict[int, Float[np.ndarray, "part position d_model"]]
@@ -91,25 +91,24 @@ def fed(W_pos: Positions, attention_alone: AttentionAlone, main_heads: Sequence[
         If one of them gives the previous token nothing when it is fed everything.
     """
     window = window_of(W_pos)
-    draws = attention_alone.intact(main_heads, window, TOKENS, N_DRAWS_OF_CONTENT)
+    intact = attention_alone.doctored(doctoring.INTACT, main_heads, TOKENS, N_DRAWS_OF_CONTENT)
+    draws = window.mean(intact.previous)
     whole = draws.mean(axis=0)
     if not whole.all():
         raise DegenerateModelError(NOTHING_TO_KEEP)
-    parts = attention_alone.intact_residual(
-        [head.layer for head in main_heads], window, TOKENS, N_DRAWS, PARTS
-    )
+    parts = attention_alone.doctored(doctoring.INTACT, main_heads, TOKENS, N_DRAWS).entering
     embeddings = {layer: of_layer.mean(axis=0) for layer, of_layer in parts.items()}
     extended, left_out = read_means(attention_alone, main_heads, parts, window)
     # As many draws are left out of the whole, in proportion.
     whole_parts = draws.reshape(PARTS, -1, len(main_heads)).mean(axis=1)
     whole_left_out = (whole_parts.sum(axis=0) - whole_parts) / (PARTS - 1)
-    of_content = attention_alone.previous(
-        W_pos,
-        main_heads,
-        window,
-        TOKENS,
-        N_DRAWS_OF_CONTENT,
-        without={layer: mean - mean.mean(axis=0) for layer, mean in embeddings.items()},
+    of_content = window.mean(
+        attention_alone.changed(
+            main_heads,
+            TOKENS,
+            N_DRAWS_OF_CONTENT,
+            without={layer: mean - mean.mean(axis=0) for layer, mean in embeddings.items()},
+        )
     )
     content = of_content.mean(axis=0)
     return Fed(
@@ -140,16 +139,15 @@ def averaged(
         If those of intact positions give the previous token nothing.
     """
     window = window_of(W_pos)
-    layers = [head.layer for head in main_heads]
-    parts = attention_alone.intact_residual(layers, window, TOKENS, N_DRAWS, PARTS)
+    parts = attention_alone.doctored(doctoring.INTACT, main_heads, TOKENS, N_DRAWS).entering
     intact, intact_left_out = read_means(attention_alone, main_heads, parts, window)
     if not intact.sum():
         raise DegenerateModelError(NOTHING_TO_KEEP)
     attention: dict[str, ByHead] = {}
     share: dict[str, float] = {}
     kept_interval: dict[str, Interval] = {}
-    for name, table in doctoring.doctor_all(W_pos, _CHOSEN.doctorings).items():
-        parts = attention_alone.mean_residual(table, layers, window, TOKENS, N_DRAWS, PARTS)
+    for name in _CHOSEN.doctorings:
+        parts = attention_alone.doctored(name, main_heads, TOKENS, N_DRAWS).entering
         found, left_out = read_means(attention_alone, main_heads, parts, window)
         attention[name] = by_head(main_heads, found)
         share[name] = rounded(found.sum() / intact.sum(), DIGITS)
@@ -169,11 +167,10 @@ def read_means(
         )
         for layer, of_layer in parts.items()
     }
-    found = np.hstack(
-        [
-            attention_alone.read(streams[head.layer], head.layer, [head.head], window)
-            for head in heads
-        ]
+    found = window.mean(
+        np.hstack(
+            [attention_alone.read(streams[head.layer], head.layer, [head.head]) for head in heads]
+        )
     )
     return found[0], found[1:]
 

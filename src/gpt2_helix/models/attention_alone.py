@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -21,29 +20,54 @@ from gpt2_helix.doctoring import Positions
 from gpt2_helix.models.attention import AttentionBlock, Block
 from gpt2_helix.models.config import Head
 
-Result = TypeVar("Result")
-
 SEED = 20230810
 """Of the draws; the day the post appeared."""
 BATCH = 4
 """Draws that share a matrix product: larger ones gain no speed and cost memory."""
 
+PART = 16
+"""Draws that share a mean residual stream; how many are asked for is a multiple of it."""
+
+QUERIES = 75
+"""Queries whose attention is computed at once: what they see then fits the processor's cache."""
+
 MOST_THREADS = 4
 """Each works on a batch of its own, so results do not depend on how many there are."""
 
 Stream = Float[np.ndarray, "draw position d_model"]
+Previous = Float[np.ndarray, "draw head query"]
+"""Attention of each query to the position before it; that of query 0 is NaN."""
+
 _NOTHING: Mapping[int, Float[np.ndarray, "position d_model"]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Window:
-    """The positions that are fed, ``0 .. positions - 1``, and the first that is a query.
-
-    Attention to the previous token is averaged over queries ``first_query .. positions - 1``.
-    """
+    """Queries ``first_query .. positions - 1``, over which attention is averaged."""
 
     positions: int
     first_query: int
+
+    def mean(self, previous: Previous) -> Float[np.ndarray, "draw head"]:
+        """Mean over the queries of the window."""
+        return previous[..., self.first_query : self.positions].mean(axis=-1, dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What heads do, and what they are fed, over some draws of tokens.
+
+    Attributes
+    ----------
+    previous
+        Attention to the previous token, of the heads that were asked for.
+    entering
+        By layer of these heads, the mean residual stream that enters it: one mean over each
+        ``PART`` draws, in order.
+    """
+
+    previous: Previous
+    entering: dict[int, Float[np.ndarray, "part position d_model"]]
 
 
 @dataclass(frozen=True)
@@ -111,6 +135,9 @@ class AttentionAlone:
     ----------
     W_pos
         Positional embedding matrix.
+    positions
+        How many positions are fed, from the first on; as a position sees none that follows, the
+        first of them show what fewer would.
     n_layer, n_head
         Layers, and heads in each.
     block
@@ -123,133 +150,123 @@ class AttentionAlone:
     def __init__(
         self,
         W_pos: Positions,
+        positions: int,
         n_layer: int,
         n_head: int,
         block: Callable[[int], Block],
         dtype: DTypeLike = np.float32,
     ) -> None:
         self.W_pos = W_pos
+        self.positions = min(positions, len(W_pos))
         self.heads = [Head(layer, head) for layer in range(n_layer) for head in range(n_head)]
         self._block = block
         self._dtype = dtype
-        self._measured: dict[tuple[object, ...], Any] = {}
-        self._masks: dict[tuple[int, int | None], Float[np.ndarray, "query key"]] = {}
+        self._found: dict[tuple[str, tuple[Head, ...], AnyTokens], Found] = {}
+        self._masks: dict[int | None, Float[np.ndarray, "query key"]] = {}
 
-    def intact(
-        self, heads: Sequence[Head], window: Window, tokens: AnyTokens, n_draws: int
-    ) -> Float[np.ndarray, "draw head"]:
-        """``previous`` on the model's own positions; measured once, as many compare with it."""
-        return self.doctored(doctoring.INTACT, heads, window, tokens, n_draws)
+    def doctored(self, name: str, heads: Sequence[Head], tokens: AnyTokens, n_draws: int) -> Found:
+        """Run the model on its positions under the doctoring of this name.
 
-    def doctored(
-        self, name: str, heads: Sequence[Head], window: Window, tokens: AnyTokens, n_draws: int
-    ) -> Float[np.ndarray, "draw head"]:
-        """``previous`` on the model's positions under the doctoring of this name; measured once."""
-        key = (name, tuple(heads), window, tokens, n_draws)
-        if key not in self._measured:
-            table = doctoring.doctor(self.W_pos, name)
-            self._measured[key] = self.previous(table, heads, window, tokens, n_draws)
-        found: Float[np.ndarray, "draw head"] = self._measured[key]
-        return found
+        What was run before, of more heads or fewer draws, is not run again.
 
-    def intact_residual(
+        Parameters
+        ----------
+        name
+            Of the doctoring; see ``doctoring.doctor``.
+        heads
+            Heads to read; layers above the last of them are not computed.
+        tokens, n_draws
+            What is fed beside positions, and how often.
+
+        Raises
+        ------
+        ValueError
+            If ``n_draws`` is not a multiple of ``PART``.
+        """
+        if n_draws % PART:
+            raise ValueError(f"n_draws: expected a multiple of {PART}, found {n_draws}")
+        key = (name, tuple(heads), tokens)
+        for (its_name, its_heads, its_tokens), found in self._found.items():
+            of_all = (its_name, its_tokens) == (name, tokens) and set(heads) <= set(its_heads)
+            if of_all and len(found.previous) >= n_draws:
+                return _some(found, [its_heads.index(head) for head in heads], heads, n_draws)
+        known = self._found.get(key)
+        have = len(known.previous) if known else 0
+        table = doctoring.doctor(self.W_pos, name)
+        more = self._run(table, heads, tokens, range(have, n_draws))
+        self._found[key] = _one_after_the_other(known, more) if known else more
+        return self._found[key]
+
+    def changed(
         self,
-        layers: Sequence[int],
-        window: Window,
-        tokens: AnyTokens,
-        n_draws: int,
-        n_parts: int,
-    ) -> dict[int, Float[np.ndarray, "part position d_model"]]:
-        """``mean_residual`` on the model's own positions, which is measured once."""
-        key = (tuple(layers), window, tokens, n_draws, n_parts)
-        if key not in self._measured:
-            self._measured[key] = self.mean_residual(
-                self.W_pos, layers, window, tokens, n_draws, n_parts
-            )
-        found: dict[int, Float[np.ndarray, "part position d_model"]] = self._measured[key]
-        return found
-
-    def previous(
-        self,
-        W_pos: Positions,
         heads: Sequence[Head],
-        window: Window,
         tokens: AnyTokens,
         n_draws: int,
         *,
         silent_layers: Sequence[int] = (),
         without: Mapping[int, Float[np.ndarray, "position d_model"]] = _NOTHING,
-    ) -> Float[np.ndarray, "draw head"]:
-        """Attention to the previous token, averaged over queries.
+    ) -> Previous:
+        """Attention to the previous token, on intact positions, in a model that is changed.
 
         Parameters
         ----------
-        W_pos
-            Position vectors to feed, doctored or not.
-        heads
-            Heads to read; layers above the last of them are not computed.
-        window, tokens, n_draws
-            What is fed, and how often.
+        heads, tokens, n_draws
+            As for ``doctored``.
         silent_layers
             Layers whose heads write nothing; their biases stay.
         without
             By layer, what is subtracted from the residual stream where heads read it; the stream
             itself goes on unchanged.
         """
+        draws = range(n_draws)
+        return self._run(self.W_pos, heads, tokens, draws, silent_layers, without).previous
 
-        def of_batch(numbers: Sequence[int]) -> Float[np.ndarray, "draw head"]:
-            found = np.empty((len(numbers), len(heads)))
-            stream = self._entering(W_pos, numbers, window, tokens)
-            last = max(head.layer for head in heads)
-            for layer in range(last + 1):
-                at = [i for i, head in enumerate(heads) if head.layer == layer]
-                read = [heads[i].head for i in at]
-                apart = layer == last or layer in silent_layers or layer in without
-                if at and apart:
-                    seen = stream - without[layer] if layer in without else stream
-                    found[:, at] = self.read(seen, layer, read, window)
-                if layer in silent_layers:
-                    stream = stream + self._biases(layer)
-                elif layer < last:
-                    stream, previous = self._through(stream, layer, window)
-                    if at and not apart:
-                        found[:, at] = previous[:, read]
-            return found
-
-        return np.concatenate(list(self._in_batches(of_batch, n_draws, heads)))
-
-    def mean_residual(
+    def _run(
         self,
         W_pos: Positions,
-        layers: Sequence[int],
-        window: Window,
+        heads: Sequence[Head],
         tokens: AnyTokens,
-        n_draws: int,
-        n_parts: int,
-    ) -> dict[int, Float[np.ndarray, "part position d_model"]]:
-        """Mean over draws of the residual stream that enters each of some layers.
+        draws: range,
+        silent_layers: Sequence[int] = (),
+        without: Mapping[int, Float[np.ndarray, "position d_model"]] = _NOTHING,
+    ) -> Found:
+        layers = sorted({head.layer for head in heads})
 
-        Returns
-        -------
-        By layer, the mean over each of ``n_parts`` equal parts of the draws, in order.
-        """
+        def of_batch(
+            numbers: Sequence[int],
+        ) -> tuple[Previous, list[Float[np.ndarray, "position d_model"]]]:
+            previous = np.empty((len(numbers), len(heads), self.positions), self._dtype)
+            sums = []
+            stream = self._entering(W_pos, numbers, tokens)
+            for layer in range(layers[-1] + 1):
+                at = [i for i, head in enumerate(heads) if head.layer == layer]
+                own = [heads[i].head for i in at]
+                if at:
+                    sums.append(stream.sum(axis=0))
+                apart = layer == layers[-1] or layer in silent_layers or layer in without
+                if at and apart:
+                    seen = stream - without[layer] if layer in without else stream
+                    previous[:, at] = self.read(seen, layer, own)
+                if layer in silent_layers:
+                    stream = stream + self._biases(layer)
+                elif layer < layers[-1]:
+                    stream, of_all = self._through(stream, layer)
+                    if at and not apart:
+                        previous[:, at] = of_all[:, own]
+            return previous, sums
 
-        def of_batch(numbers: Sequence[int]) -> list[Float[np.ndarray, "position d_model"]]:
-            stream = self._entering(W_pos, numbers, window, tokens)
-            streams = enumerate(self.streams(stream, max(layers)))
-            return [entering.sum(axis=0) for layer, entering in streams if layer in layers]
-
-        per_part, left = divmod(n_draws, n_parts)
-        if left or per_part % BATCH:
-            raise ValueError(
-                f"n_draws: expected a multiple of {n_parts} x {BATCH}, found {n_draws}"
-            )
-        shape = (n_parts, window.positions, self.W_pos.shape[1])
-        means = {layer: np.zeros(shape) for layer in sorted(layers)}
-        for batch, sums in enumerate(self._in_batches(of_batch, n_draws, layers)):
-            for mean, of_layer in zip(means.values(), sums, strict=True):
-                mean[batch * BATCH // per_part] += of_layer / per_part
-        return means
+        for layer in range(layers[-1] + 1):
+            self._block(layer)  # Read here: a missing tensor is then found before any work.
+        batches = [draws[i : i + BATCH] for i in range(0, len(draws), BATCH)]
+        shape = (-(-len(draws) // PART), self.positions, W_pos.shape[1])
+        entering = {layer: np.zeros(shape) for layer in layers}
+        found = []
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
+            for batch, (previous, sums) in enumerate(pool.map(of_batch, batches)):
+                found.append(previous)
+                for parts, of_layer in zip(entering.values(), sums, strict=True):
+                    parts[batch * BATCH // PART] += of_layer / PART
+        return Found(np.concatenate(found), entering)
 
     def streams(self, entering: Stream, last: int) -> Iterator[Stream]:
         """Residual stream that enters each of the layers ``0 .. last``."""
@@ -259,16 +276,10 @@ class AttentionAlone:
             stream, _ = self._through(stream, layer)
         yield stream
 
-    def read(
-        self, stream: Stream, layer: int, heads: Sequence[int], window: Window
-    ) -> Float[np.ndarray, "draw head"]:
+    def read(self, stream: Stream, layer: int, heads: Sequence[int]) -> Previous:
         """Attention to the previous token of some heads of a layer, fed this residual stream."""
-        query = np.arange(window.first_query, window.positions)
-        columns = [
-            pattern[:, query, query - 1].mean(axis=1, dtype=np.float64)
-            for pattern in self.patterns(stream, layer, heads)
-        ]
-        return np.stack(columns, axis=1)
+        patterns = self.patterns(stream, layer, heads)
+        return np.stack([_to_previous(pattern) for pattern in patterns], axis=1)
 
     def patterns(
         self, stream: Stream, layer: int, heads: Sequence[int]
@@ -289,9 +300,7 @@ class AttentionAlone:
             weights, total = self._weights(attention, query, key)
             yield weights / total[..., None]
 
-    def _through(
-        self, stream: Stream, layer: int, window: Window | None = None
-    ) -> tuple[Stream, Float[np.ndarray, "draw head"]]:
+    def _through(self, stream: Stream, layer: int) -> tuple[Stream, Previous]:
         """The stream after a layer, and attention to the previous token of all of its heads."""
         block = self._block(layer)
         attention = block.attention
@@ -301,16 +310,15 @@ class AttentionAlone:
         qkv += self._cast(attention.bias)
         qkv[:, :d_model] *= attention.scale / np.sqrt(d_head)
         parts = qkv.reshape(n_draws, n, 3, attention.n_head, d_head).transpose(0, 2, 3, 1, 4)
-        previous = np.empty((n_draws, attention.n_head))
+        previous = np.empty((n_draws, attention.n_head, n), self._dtype)
         mixed = np.empty_like(stream)
         for draw, (query, key, value) in enumerate(parts):
-            weights, total = self._weights(attention, query, key)
-            if window:
-                at = np.arange(window.first_query, window.positions)
-                seen = weights[:, at, at - 1] / total[:, at]
-                previous[draw] = seen.mean(axis=1, dtype=np.float64)
-            by_head = mixed[draw].reshape(n, attention.n_head, d_head).swapaxes(0, 1)
-            np.divide(weights @ value, total[..., None], out=by_head)
+            for first in range(0, n, QUERIES):
+                some, seen = slice(first, first + QUERIES), slice(0, first + QUERIES)
+                weights, total = self._weights(attention, query[:, some], key[:, seen])
+                previous[draw, :, some] = _to_previous(weights) / total
+                by_head = mixed[draw, some].reshape(-1, attention.n_head, d_head).swapaxes(0, 1)
+                np.divide(weights @ value[:, seen], total[..., None], out=by_head)
         leaving = (mixed.reshape(-1, d_model) @ self._cast(block.W_out)).reshape(stream.shape)
         leaving += stream
         leaving += self._biases(layer)
@@ -323,22 +331,26 @@ class AttentionAlone:
     def _weights(
         self,
         attention: AttentionBlock,
-        query: Float[np.ndarray, "*head n d"],
-        key: Float[np.ndarray, "*head n d"],
-    ) -> tuple[Float[np.ndarray, "*head n n"], Float[np.ndarray, "*head n"]]:
-        """Causal softmax before it is divided, and what to divide it by."""
+        query: Float[np.ndarray, "*head query d"],
+        key: Float[np.ndarray, "*head key d"],
+    ) -> tuple[Float[np.ndarray, "*head query key"], Float[np.ndarray, "*head query"]]:
+        """Causal softmax before it is divided, and what to divide it by.
+
+        The queries are the last of the positions that the keys are of.
+        """
         weights = query @ key.swapaxes(-1, -2)
-        weights += self._mask(attention, weights.shape[-1])
+        n_queries, n_keys = weights.shape[-2:]
+        weights += self._mask(attention)[n_keys - n_queries : n_keys, :n_keys]
         weights -= weights.max(axis=-1, keepdims=True)
         np.exp(weights, out=weights)
         return weights, weights.sum(axis=-1)
 
-    def _mask(self, attention: AttentionBlock, n: int) -> Float[np.ndarray, "query key"]:
+    def _mask(self, attention: AttentionBlock) -> Float[np.ndarray, "query key"]:
         """What to add to scores so that no query sees a key that it must not see."""
-        kind = (n, attention.window)
-        if kind not in self._masks:
-            self._masks[kind] = self._cast(np.where(attention.unseen(n), -np.inf, 0.0))
-        return self._masks[kind]
+        if attention.window not in self._masks:
+            unseen = attention.unseen(self.positions)
+            self._masks[attention.window] = self._cast(np.where(unseen, -np.inf, 0.0))
+        return self._masks[attention.window]
 
     def _normed(self, stream: Stream, attention: AttentionBlock) -> Stream:
         centred = stream - stream.mean(axis=-1, keepdims=True)
@@ -348,23 +360,40 @@ class AttentionAlone:
         centred += self._cast(attention.ln_bias)
         return centred
 
-    def _entering(
-        self, W_pos: Positions, numbers: Sequence[int], window: Window, tokens: AnyTokens
-    ) -> Stream:
-        n = window.positions
+    def _entering(self, W_pos: Positions, numbers: Sequence[int], tokens: AnyTokens) -> Stream:
+        n = self.positions
         drawn = [tokens.draw(number, n, W_pos.shape[1]) for number in numbers]
         return self._cast(W_pos[:n] + np.stack(drawn))
 
     def _cast(self, array: Float[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
         return array.astype(self._dtype, copy=False)
 
-    def _in_batches(
-        self, work: Callable[[Sequence[int]], Result], n_draws: int, needs: Sequence[int | Head]
-    ) -> Iterator[Result]:
-        """Results of some draws at a time, in their order, computed side by side."""
-        last = max(n.layer if isinstance(n, Head) else n for n in needs)
-        for layer in range(last + 1):
-            self._block(layer)  # Read here: a missing tensor is then found before any work.
-        batches = [range(i, min(i + BATCH, n_draws)) for i in range(0, n_draws, BATCH)]
-        with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
-            yield from pool.map(work, batches)
+
+def _to_previous(
+    weights: Float[np.ndarray, "*head query key"],
+) -> Float[np.ndarray, "*head query"]:
+    """What each query gives to the position before it; the queries are the last positions."""
+    n_queries, n_keys = weights.shape[-2:]
+    query = np.arange(n_keys - n_queries, n_keys)
+    found = weights[..., query - query[0], query - 1]
+    found[..., query == 0] = np.nan
+    return found
+
+
+def _some(found: Found, at: Sequence[int], heads: Sequence[Head], n_draws: int) -> Found:
+    """What was found of some of the heads, over the first draws."""
+    parts = n_draws // PART
+    return Found(
+        found.previous[:n_draws, at],
+        {head.layer: found.entering[head.layer][:parts] for head in heads},
+    )
+
+
+def _one_after_the_other(first: Found, then: Found) -> Found:
+    return Found(
+        np.concatenate([first.previous, then.previous]),
+        {
+            layer: np.concatenate([parts, then.entering[layer]])
+            for layer, parts in first.entering.items()
+        },
+    )

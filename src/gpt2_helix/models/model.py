@@ -28,6 +28,7 @@ from gpt2_helix.models.config import (
     Head,
 )
 from gpt2_helix.models.table import HUB_MODELS
+from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.weights.tensors import Array, sha256_of_tensor
 
 if TYPE_CHECKING:
@@ -204,7 +205,9 @@ class Model:
         config = self.config
         if not config.architecture.causal:
             raise MissingInputError(["a causal model"], self.name)
-        return AttentionAlone(self.W_pos, config.n_layer, config.n_head, cache(self.block))
+        positions = PARAMETERS.attention_only.positions
+        blocks = cache(self.block)
+        return AttentionAlone(self.W_pos, positions, config.n_layer, config.n_head, blocks)
 
     @property
     def published(self) -> "PreviousToken":
