@@ -1,8 +1,10 @@
 """The main previous-token heads, and whether they keep working when positions are averaged.
 
-Which heads these are is the post's word for GPT-2 small: L2H2, L3H3 and L4H11. A model built for
-testing names its own in its configuration. Where the whole model is not available, the claims are
-judged on what others published of GPT-2 small: pictures of its attention on one text.
+Which heads these are is the post's word for GPT-2 small: L2H2, L3H3 and L4H11. Another model names
+its own in its configuration; where it names none, they are found through attention alone, on random
+tokens. That settles no bound here: what they do in the whole model, on text, and where they stand
+there among all heads, finding does not look at. Where the whole model is not available, the claims
+are judged on what others published of GPT-2 small: pictures of its attention on one text.
 
 The first version of these claims asked for a mean attention of 0.5, more than that of any other
 head. It was replaced after the author's pictures had been measured, and before GPT-2 small was run

@@ -25,6 +25,7 @@ class Model:
         self.recorded_on: str | None = None
         self.source: str | None = None
         self.commit: str | None = None
+        self.unnamed_heads: set[str] = set()
         self.value = value
         self.evidence: Evidence = evidence
 

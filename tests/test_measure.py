@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from gpt2_helix import doctoring
 from gpt2_helix.controls import sinusoid_table
-from gpt2_helix.errors import DegenerateModelError
+from gpt2_helix.errors import DegenerateModelError, MissingInputError
 from gpt2_helix.measure import averaging, helix, kernels, positions
 from gpt2_helix.models.attention import AttentionBlock
 from support import ROOT, helix_rows
@@ -210,5 +210,5 @@ def test_without_the_mask_the_future_is_seen() -> None:
 
 
 def test_too_few_positions_are_refused() -> None:
-    with pytest.raises(ValueError, match="at least 16 positions, found 9"):
+    with pytest.raises(MissingInputError, match="the position matrix does not hold 16 positions"):
         kernels.pattern(np.ones((9, 8)), _block(), 0, 16)

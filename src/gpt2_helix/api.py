@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 from gpt2_helix import present, report
 from gpt2_helix.claim import REFUTED, ClaimVerdict, StatementVerdict, nearest_bound
 from gpt2_helix.errors import SubjectError
-from gpt2_helix.models.in_memory import open_in_memory
 from gpt2_helix.places import CLAIMS, DATA
 from gpt2_helix.plugin import declared
-from gpt2_helix.subjects import DEFAULT, open_subject
+from gpt2_helix.subjects import DEFAULT, open_held, open_subject
 from gpt2_helix.texts import WINDOWS, Material
 from gpt2_helix.trial import Trial, as_report
 
@@ -32,7 +31,8 @@ class Verdicts(Mapping[str, ClaimVerdict]):
     Attributes
     ----------
     subject
-        What was judged: its name, evidence and digests, as in the JSON report.
+        What was judged: its name, evidence and digests, and ``found_heads`` if heads were found
+        that nobody named, as in the JSON report.
     claims
         The verdicts, in the order of the statements that the claims test.
     """
@@ -130,7 +130,7 @@ def judge(
         given = Material(() if corpus is None else (corpus,), windows, prompt)
         model = open_subject(None if subject == DEFAULT else str(subject), DATA, given)
     else:
-        model = open_in_memory(subject, tokenizer, material)
+        model = open_held(subject, DATA, tokenizer, material)
     patterns = [claims] if isinstance(claims, str) else claims
     wanted = [
         (claim, function)

@@ -12,8 +12,8 @@ import inspect
 import math
 import operator
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 from gpt2_helix.errors import DegenerateModelError, MissingInputError, SubjectError
@@ -74,6 +74,13 @@ class Subject(Protocol):
     source: str | None
     commit: str | None
 
+    @property
+    def unnamed_heads(self) -> Collection[str]:
+        """Which heads nobody named, so that they are found when a claim asks for them.
+
+        Fields of ``models.config.Config``.
+        """
+
     def measure(self, measurement: Callable[..., Result]) -> Result:
         """Result of a function of ``gpt2_helix.measure`` on this subject; the same every time.
 
@@ -108,6 +115,9 @@ class Claim:
         Controls on which the claim must be refuted, at least one.
     refuted_by_published
         The same where the evidence is published: broken copies of what was published.
+    settled_by_finding
+        Measured name to the heads that it is about, where finding these heads settles it: on a
+        subject whose heads nobody named, its bound is not asked for.
     """
 
     id: str
@@ -118,6 +128,7 @@ class Claim:
     why: str
     refuted_by: Sequence[str]
     refuted_by_published: Sequence[str] = ()
+    settled_by_finding: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
@@ -133,6 +144,15 @@ class Claim:
         if not self.tolerance or not self.refuted_by:
             raise ClaimError(f"{self.id}: expected a tolerance and a control, found none")
 
+    def asked_of(self, subject: Subject) -> "Claim":
+        """The claim without the bounds that finding the subject's heads settles."""
+        found = {
+            name
+            for name, heads in self.settled_by_finding.items()
+            if heads in subject.unnamed_heads
+        }
+        return replace(self, tolerance={n: b for n, b in self.tolerance.items() if n not in found})
+
 
 @dataclass(frozen=True)
 class ControlVerdict:
@@ -145,7 +165,11 @@ class ControlVerdict:
 
 @dataclass(frozen=True)
 class ClaimVerdict:
-    """The verdict on a claim; the fields are those of the JSON report."""
+    """The verdict on a claim; the fields are those of the JSON report.
+
+    ``settled`` are the measured names whose bounds were not asked for, as finding the subject's
+    heads settles them; the JSON report leaves it out where there are none.
+    """
 
     id: str
     statement: str
@@ -155,6 +179,7 @@ class ClaimVerdict:
     source: str | None
     measured: dict[str, MeasuredValue]
     tolerance: dict[str, str]
+    settled: list[str]
     missing: list[str]
     controls: list[ControlVerdict]
     reason: str
@@ -254,19 +279,22 @@ def judge(
     -------
     The verdict, and what calling the claim's function on the subject gave.
     """
-    subject, found = subjects[0], assess_on(claim, assess, subjects[0])
+    subject, asked = subjects[0], claim.asked_of(subjects[0])
+    found = assess_on(asked, assess, subject)
     for weaker in subjects[1:]:
         if found.verdict != BLOCKED:
             break
-        retried = assess_on(claim, assess, weaker)
+        asked_of_weaker = claim.asked_of(weaker)
+        retried = assess_on(asked_of_weaker, assess, weaker)
         if retried.verdict != BLOCKED:
-            subject, found = weaker, retried
+            subject, asked, found = weaker, asked_of_weaker, retried
     controls: list[ControlVerdict] = []
     verdict, reason = found.verdict, found.reason
+    asked = claim if verdict == BLOCKED else asked
     if verdict != BLOCKED:
         published = subject.evidence == "published"
         names = claim.refuted_by_published if published else claim.refuted_by
-        controls = [_assess_control(claim, assess, subject, name, control) for name in names]
+        controls = [_assess_control(asked, assess, subject, name, control) for name in names]
         if reason_of_controls := _not_refuted(controls):
             verdict, reason = REFUTED, reason or reason_of_controls
     return (
@@ -278,7 +306,8 @@ def judge(
             evidence=subject.evidence,
             source=subject.source,
             measured=found.numbers,
-            tolerance=dict(claim.tolerance),
+            tolerance=dict(asked.tolerance),
+            settled=[name for name in claim.tolerance if name not in asked.tolerance],
             missing=list(found.missing),
             controls=controls,
             reason=reason if verdict == REFUTED else "",

@@ -275,7 +275,8 @@ def _record(model: Model, name: str, folder: Path) -> None:
     _check_what_was_read(model)
     used = {**model.digests, **model.read}
     used.pop(WEIGHTS, None)  # The digests of the tensors say more: a partial file is as good.
-    print(records.write(folder, name, used, measured, of_controls))
+    found = model.found_heads
+    print(records.write(folder, name, used, measured, of_controls, found_heads=found))
 
 
 def _record_curves(model: Model, _: str, folder: Path) -> None:

@@ -119,7 +119,9 @@ def _doctored_by(doctor: Callable[..., Positions], model: Model) -> Model:
 def random_weights(model: Model) -> Model:
     """GPT-2 of the model's size before any training."""
     config = replace(model.config, model_type="gpt2")
-    return Model(model.name, config, RandomWeights(config), digests={})
+    untrained = Model(model.name, config, RandomWeights(config), digests={})
+    untrained.share_found_heads(model)
+    return untrained
 
 
 def medium_size(model: Model) -> Model:

@@ -76,7 +76,7 @@ def page(report: Report, link: Callable[[str], str]) -> str:
     """
     subject = report["subject"]
     lines = [f"# What the post says, asked of {short_name(subject)}", ""]
-    lines += [f"- {line}" for line in present.heading(subject, 10**6)]
+    lines += [f"- {line}" for line in present.heading(subject)]
     lines += ["", statements_table(report, link)]
     for s in report["statements"]:
         lines += ["", f"## {s['says']}"]

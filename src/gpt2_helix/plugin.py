@@ -26,7 +26,7 @@ _TRIAL: pytest.StashKey["Trial"] = pytest.StashKey()
 _EXPECTED = pytest.StashKey[dict[str, str] | None]()
 _BAD_INPUT = pytest.StashKey[str]()
 _HEADED = pytest.StashKey[bool]()
-_VERDICT, _ERROR = "claim", "bad input"
+_VERDICT, _FOUND_HEADS, _ERROR = "claim", "found heads", "bad input"
 _COLOURS = {"confirmed": "green", "refuted": "red", "blocked": "yellow", "partly judged": "yellow"}
 
 
@@ -181,6 +181,8 @@ class ClaimItem(pytest.Item):
             self.user_properties.append((_ERROR, f"{claim.id}: {error}"))
             pytest.fail(f"{claim.id}: {error}", pytrace=False)
         self.user_properties.append((_VERDICT, json.dumps(asdict(verdict))))
+        found_heads = config.stash[_TRIAL].found_heads()
+        self.user_properties.append((_FOUND_HEADS, json.dumps(found_heads)))
         expected = config.stash[_EXPECTED]
         if expected is not None:
             recorded = expected.get(claim.id, "no verdict")
@@ -244,9 +246,11 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 
 def _heading(config: pytest.Config) -> list[str]:
+    """The heading, but for heads that are found while claims are judged."""
     from gpt2_helix import present
 
-    return present.heading(config.stash[_TRIAL].about(), config.get_terminal_writer().fullwidth)
+    known = {**config.stash[_TRIAL].about(), "found_heads": {}}
+    return present.heading(known, config.get_terminal_writer().fullwidth)
 
 
 class _BadInput:
@@ -286,18 +290,19 @@ def pytest_terminal_summary(
     terminalreporter.stats["failed"] = failed
     if not failed:
         del terminalreporter.stats["failed"]
-    verdicts = [
-        verdict
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if (verdict := _verdict(report)) is not None
-    ]
+    reports = [report for some in terminalreporter.stats.values() for report in some]
+    verdicts = [verdict for report in reports if (verdict := _verdict(report)) is not None]
     if not verdicts:
         return
     from gpt2_helix import present
     from gpt2_helix.trial import as_report
 
-    found = as_report(config.stash[_TRIAL].about(), verdicts)
+    about = config.stash[_TRIAL].about()
+    # Workers of pytest-xdist found them, each for the claims that it judged.
+    of_each = [_property(report, _FOUND_HEADS) or {} for report in reports]
+    if found_heads := dict(sorted(item for some in of_each for item in some.items())):
+        about["found_heads"] = found_heads
+    found = as_report(about, verdicts)
     writer = config.get_terminal_writer()
     width = writer.fullwidth
 
@@ -310,6 +315,8 @@ def pytest_terminal_summary(
 
     if not config.stash.get(_HEADED, False):
         terminalreporter.write_line("\n".join(_heading(config)))
+    for line in present.found_heads(about):
+        terminalreporter.write_line("\n".join(present.wrapped(line, width)))
     section("what the post says", present.statements(found, width, paint))
     if (verbose := config.option.verbose) >= 0:
         section("claims", present.claims(found, width, verbose=verbose > 0, paint=paint))
@@ -330,10 +337,14 @@ def pytest_terminal_summary(
 
 def _verdict(report: object) -> dict[str, Any] | None:
     """The verdict that a test's report carries, from a worker of pytest-xdist too."""
+    return _property(report, _VERDICT)
+
+
+def _property(report: object, wanted: str) -> dict[str, Any] | None:
     if getattr(report, "when", None) != "call":
         return None
     for name, value in getattr(report, "user_properties", ()):
-        if name == _VERDICT:
+        if name == wanted:
             found: dict[str, Any] = json.loads(str(value))
             return found
     return None

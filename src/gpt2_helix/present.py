@@ -35,6 +35,8 @@ NEEDS = {
 }
 _WHAT_WAS_MEASURED = re.compile(r"wpe|position|\.(json|safetensors|bin)$")
 HARD_SPACE = "\N{NO-BREAK SPACE}"
+SETTLED = "settled by how the heads were found"
+"""In place of a bound."""
 
 
 def plain(word: str, verdict: str) -> str:
@@ -42,8 +44,16 @@ def plain(word: str, verdict: str) -> str:
     return word
 
 
-def heading(subject: Mapping[str, Any], width: int) -> list[str]:
-    """Lines that say what is under test, on which evidence, and what its weights are."""
+def heading(subject: Mapping[str, Any], width: int | None = None) -> list[str]:
+    """Lines that say what is under test, on which evidence, and what its weights are.
+
+    Parameters
+    ----------
+    subject
+        Of the JSON report.
+    width
+        Columns to print on; None for whole lines.
+    """
     name = subject["name"]
     name += f" at {subject['commit'][:8]}" if subject["commit"] else ""
     name += ", a replication: not GPT-2 small" if subject["replication"] else ""
@@ -56,7 +66,20 @@ def heading(subject: Mapping[str, Any], width: int) -> list[str]:
     lines = [f"subject: {name}", f"evidence: {how}"]
     if subject.get("because"):
         lines.append(f"not measured now: {subject['because']}")
-    return [line for whole in lines for line in wrapped(whole, width)]
+    lines += found_heads(subject)
+    return lines if width is None else [part for whole in lines for part in wrapped(whole, width)]
+
+
+def found_heads(subject: Mapping[str, Any]) -> list[str]:
+    """Lines that say which heads were found where nobody named them, by what and how clearly."""
+    lines = []
+    for name, found in subject.get("found_heads", {}).items():
+        least = list(found["chosen"].values())[-1]
+        line = f"{name}, found: {', '.join(found['chosen'])}, by {found['by']}: {least:.4g}"
+        for head, number in found["best_left_out"].items():
+            line += f" or more, against {number:.4g} of {head}"
+        lines.append(line)
+    return lines
 
 
 def text(report: Report, width: int) -> str:
@@ -186,8 +209,9 @@ def main_numbers(verdicts: Sequence[Mapping[str, Any]]) -> dict[str, Number]:
 
 def numbers(claim: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Every measured number of a claim: what it is called, the number, and its bound or nothing."""
+    settled = dict.fromkeys(claim.get("settled", ()), SETTLED)
     return [
-        (label, _number(number), claim["tolerance"].get(name, ""))
+        (label, _number(number), claim["tolerance"].get(name, settled.get(name, "")))
         for name, value in claim["measured"].items()
         for label, number in labelled(name, value)
     ]

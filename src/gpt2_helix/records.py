@@ -10,18 +10,21 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from gpt2_helix.claim import Evidence, rounded
 from gpt2_helix.errors import DegenerateModelError, MissingInputError, SubjectError
+from gpt2_helix.models.config import FoundHeads
 from gpt2_helix.parameters import PARAMETERS
 
 Result = TypeVar("Result")
 Measurement = Callable[..., Any]
 
 SCHEMA = 1
+_FOUND_HEADS = TypeAdapter(dict[str, FoundHeads])
 DEGENERATE = "degenerate"
 """Key under which a record says why there was nothing to measure."""
 
@@ -50,6 +53,8 @@ class RecordedSubject:
         self.digests = weights(folder)
         self.recorded_on = date(folder)
         self.source = source(folder)
+        self.found_heads = found_heads(folder)
+        self.unnamed_heads = self.found_heads.keys()
         self.evidence: Evidence = "published" if self.source else "recorded"
 
     def control(self, name: str) -> "RecordedSubject":
@@ -74,6 +79,7 @@ def write(
     measured: Mapping[Measurement, Any],
     of_controls: Mapping[str, Mapping[Measurement, Any]],
     source: Mapping[str, str] | None = None,
+    found_heads: Mapping[str, FoundHeads] = MappingProxyType({}),
 ) -> Path:
     """Write one family's results; a file whose date alone would change is left as it is.
 
@@ -90,14 +96,18 @@ def write(
         and of each control.
     source
         Where others published what was measured: ``repository``, ``commit`` and what else is known.
+    found_heads
+        Heads that nobody named, which were found for these measurements.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
+    found = dict(found_heads)
     content = {
         "schema": SCHEMA,
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "weights": dict(weights),
         **({"source": dict(source)} if source else {}),
+        **({"found_heads": _rounded_all(_FOUND_HEADS.dump_python(found))} if found else {}),
         # Others chose those of what they published.
         "parameters": {} if source else PARAMETERS.by_family.get(name, {}),
         "measured": _plain(measured),
@@ -225,6 +235,24 @@ def source(folder: Path) -> str | None:
         named = ", ".join(sorted(str(name) for name in found))
         raise SubjectError(f"{folder}: expected records of one source, found {named}")
     return found.pop() if found else None
+
+
+def found_heads(folder: Path) -> dict[str, FoundHeads]:
+    """Heads that were found for a subject's measurements; see ``Model.found_heads``.
+
+    Raises
+    ------
+    SubjectError
+        If what a file says of them is not what ``write`` writes.
+    """
+    found: dict[str, FoundHeads] = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found |= _FOUND_HEADS.validate_python(load(path).get("found_heads", {}))
+        except ValidationError as error:
+            first = error.errors()[0]["msg"]
+            raise SubjectError(f"{path}: expected found_heads as written, found {first}") from None
+    return found
 
 
 def load(path: Path) -> dict[str, Any]:

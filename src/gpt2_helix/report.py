@@ -38,7 +38,7 @@ def write(folder: Path, report: Mapping[str, Any], figures: Path) -> Path:
     subject, claims = report["subject"], report["claims"]
     origins = {subject["digests"].get("wpe.weight"), *(claim["source"] for claim in claims)}
     drawn = _figures(figures, origins - {None})
-    evidence = "".join(f"<p>{escape(line)}</p>" for line in present.heading(subject, 10**6))
+    evidence = "".join(f"<p>{escape(line)}</p>" for line in present.heading(subject))
     digests = "".join(
         f"<li><code>{escape(name)} {sha256}</code></li>"
         for name, sha256 in sorted(subject["digests"].items())
@@ -61,7 +61,7 @@ def write(folder: Path, report: Mapping[str, Any], figures: Path) -> Path:
 
 def notebook(report: Mapping[str, Any]) -> str:
     """Make the HTML that a notebook shows: statements, and the claims folded away."""
-    heading = "<br>".join(escape(line) for line in present.heading(report["subject"], 10**6))
+    heading = "<br>".join(escape(line) for line in present.heading(report["subject"]))
     return (
         f"<p>{heading}</p>{_statements(report)}<details><summary>{present.counts(report)}</summary>"
         f"{_claims(report, linked=False)}</details>"
@@ -98,9 +98,10 @@ def _claims(report: Mapping[str, Any], *, linked: bool) -> str:
 
 def _section(claim: Mapping[str, Any], drawn: Sequence[Mapping[str, Any]], shown: set[str]) -> str:
     """All there is on one claim; a figure that an earlier claim has shown is linked."""
+    settled = dict.fromkeys(claim.get("settled", ()), present.SETTLED)
     lines = "".join(
         f"<tr><td><code>{escape(label)}</code></td><td>{number:.4g}</td>"
-        f"<td>{_line(number, claim['tolerance'].get(name))}</td></tr>"
+        f"<td>{settled.get(name) or _line(number, claim['tolerance'].get(name))}</td></tr>"
         for name, value in claim["measured"].items()
         for label, number in labelled(name, value)
     )

@@ -5,14 +5,17 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from gpt2_helix import controls
 from gpt2_helix.claim import Subject
 from gpt2_helix.errors import HubUnreachableError, SubjectError
+from gpt2_helix.measure import finding
 from gpt2_helix.models.architecture import AsGPT2
 from gpt2_helix.models.built import BUILT, open_built
 from gpt2_helix.models.config import read_config
 from gpt2_helix.models.folder import MINILM, open_folder, open_minilm
+from gpt2_helix.models.in_memory import open_in_memory
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.table import HUB_MODELS, SHIPPED, HubModel
 from gpt2_helix.published.attention import read_previous_token
@@ -57,9 +60,21 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
         If there is no such subject, or it is not sound; one line.
     """
     subject = _open(spec, data, material or Material())
-    if isinstance(subject, Model) and is_gpt2_small(subject.digests):
-        subject.published_heads = read_previous_token(data)
-    return subject
+    return _completed(subject, data) if isinstance(subject, Model) else subject
+
+
+def open_held(held: Any, data: Path, tokenizer: Any, material: Material) -> Model:
+    """Open a model that the caller holds in memory; see ``open_in_memory``."""
+    return _completed(open_in_memory(held, tokenizer, material), data)
+
+
+def _completed(model: Model, data: Path) -> Model:
+    """Give a model what its own files do not hold: published heads, and how to find its own."""
+    if is_gpt2_small(model.digests):
+        model.published_heads = read_previous_token(data)
+    if model.find_heads is None:  # A broken copy has the heads of the intact model.
+        model.find_heads = lambda name: model.measure(finding.BY_NAME[name])
+    return model
 
 
 def _open(spec: str | None, data: Path, given: Material) -> Subject:

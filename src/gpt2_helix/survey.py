@@ -145,11 +145,12 @@ def measure(spec: str, families: Sequence[str], data: Path, claims: Path) -> Row
         verdicts: dict[str, str] = {}
         numbers: dict[str, tuple[float, str | None]] = {}
         for assess, claim in claims_of(claims, tuple(families)):
-            found = assess_on(claim, assess, subject)
+            asked = claim.asked_of(subject)
+            found = assess_on(asked, assess, subject)
             verdicts[claim.id] = found.verdict
             for name, value in found.numbers.items():
                 for label, number in labelled(name, value):
-                    numbers[f"{claim.id}: {label}"] = float(number), claim.tolerance.get(name)
+                    numbers[f"{claim.id}: {label}"] = float(number), asked.tolerance.get(name)
         W_pos = subject.digests.get("wpe.weight")
         return Row(spec, subject.commit, W_pos, verdicts, numbers, None)
     except (SubjectError, MissingInputError) as error:

@@ -53,13 +53,22 @@ class Trial:
             "commit": self.subject.commit,
             "replication": is_replication(self.subject),
             "digests": self.subject.digests,
+            **({"found_heads": found} if (found := self.found_heads()) else {}),
         }
+
+    def found_heads(self) -> dict[str, Any]:
+        """How heads that nobody named were found, for the claims that asked for them."""
+        found = getattr(self.subject, "found_heads", {})
+        return {name: asdict(heads) for name, heads in sorted(found.items())}
 
 
 def as_report(about: Mapping[str, Any], verdicts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Make the JSON report of verdicts on claims: statements first, claims in their order."""
     order = list(STATEMENTS)
-    claims = sorted(verdicts, key=lambda v: (order.index(v["statement"]), v["id"]))
+    claims = [
+        {name: value for name, value in verdict.items() if name != "settled" or value}
+        for verdict in sorted(verdicts, key=lambda v: (order.index(v["statement"]), v["id"]))
+    ]
     return {
         "schema": SCHEMA,
         "subject": dict(about),

@@ -14,6 +14,7 @@ from scipy.special import softmax
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.errors import MissingInputError
 from gpt2_helix.models.attention import AttentionBlock
 from gpt2_helix.models.config import Head
 from gpt2_helix.parameters import PARAMETERS
@@ -29,6 +30,8 @@ N_POSITIONS = _CHOSEN.positions
 QUERIES = slice(*_CHOSEN.queries)
 N_POSITIONS_PREVIOUS = _CHOSEN.positions_of_main_heads
 QUERIES_PREVIOUS = slice(*_CHOSEN.queries_of_main_heads)
+LAST_FEW = 5
+"""Positions that count as just behind a query, itself included."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class MainHeads:
 def local_heads(
     W_pos: Positions, attention: Attention, heads_looking_back: Sequence[Head]
 ) -> LocalHeads:
-    """Measure where the declared local heads look when they are fed W_pos alone."""
+    """Measure where the named local heads look when they are fed W_pos alone."""
     doctored = doctoring.doctor_all(W_pos, DOCTORINGS)
     behind, around = range(0, -DISTANCES, -1), range(1 - DISTANCES, DISTANCES)
     kernel: dict[str, dict[str, list[float]]] = {}
@@ -104,11 +107,11 @@ def pattern(
 
     Raises
     ------
-    ValueError
+    MissingInputError
         If W_pos has fewer rows than ``n_positions``.
     """
     if len(W_pos) < n_positions:
-        raise ValueError(f"W_pos: expected at least {n_positions} positions, found {len(W_pos)}")
+        raise MissingInputError([f"{n_positions} positions"], "the position matrix")
     query, key = block.query_key(W_pos[:n_positions], head)
     scores = query @ key.T / np.sqrt(query.shape[1])
     if causal:

@@ -1,4 +1,7 @@
-"""Attention patterns of the main previous-token heads on the beginning of a text."""
+"""Attention patterns of the main previous-token heads on the beginning of a text.
+
+They are drawn, and no claim judges them, so finding the heads settles nothing here.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

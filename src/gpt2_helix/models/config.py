@@ -21,6 +21,32 @@ class Head(NamedTuple):
         return f"L{self.layer}H{self.head}"
 
 
+@dataclass(frozen=True)
+class FoundHeads:
+    """Heads that nobody named, found by measurement.
+
+    Attributes
+    ----------
+    by
+        What they have most of.
+    chosen
+        How much, by head, most first.
+    best_left_out
+        How much the next head has; empty if there is none.
+    """
+
+    by: str
+    chosen: dict[str, float]
+    best_left_out: dict[str, float]
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The heads that were chosen."""
+        return tuple(Head(*map(int, name[1:].split("H"))) for name in self.chosen)
+
+
+HEADS = ("previous_token_heads", "heads_looking_back")
+"""Fields of ``Config`` that name heads."""
 MAIN_HEADS_OF_GPT2_SMALL = (Head(2, 2), Head(3, 3), Head(4, 11))
 """Its main previous-token heads, which the post names."""
 LOCAL_HEADS_OF_GPT2_SMALL = (Head(0, 3), Head(0, 4), Head(0, 7))
@@ -52,7 +78,8 @@ class Config:
         Name of the MLP's activation function.
     previous_token_heads, heads_looking_back
         The main previous-token heads, and the heads of layer 0 that look just behind by positions
-        alone: from fields of these names in config.json; empty if it has none.
+        alone: from fields of these names in config.json; empty if it has none, and they are then
+        found by measurement.
     scores_over_layer
         Whether attention scores of the n-th block are divided by n, as Stanford's GPT-2 does.
     scaled

@@ -22,9 +22,11 @@ from gpt2_helix.models.architecture import ADDED, W_POS
 from gpt2_helix.models.attention import AttentionBlock, Block
 from gpt2_helix.models.attention_alone import AttentionAlone
 from gpt2_helix.models.config import (
+    HEADS,
     LOCAL_HEADS_OF_GPT2_SMALL,
     MAIN_HEADS_OF_GPT2_SMALL,
     Config,
+    FoundHeads,
     Head,
 )
 from gpt2_helix.models.table import HUB_MODELS
@@ -49,7 +51,7 @@ class Model:
         As the user gave it.
     config
         Its sizes. GPT-2 small, known by the digest of its positions, gets the heads that the post
-        names; another model has named heads only if its configuration declares them.
+        names; those of another model are the ones that its configuration names, or are found.
     tensors
         Tensors by GPT-2's names, in its layouts; see ``architecture.AsGPT2``.
     digests
@@ -91,6 +93,10 @@ class Model:
         self.commit = commit
         self.doctor = doctoring.doctor
         self.published_heads: PreviousToken | None = None
+        self.find_heads: Callable[[str], FoundHeads] | None = None
+        """Finds the heads that a field of the configuration would name."""
+        self.found_heads: dict[str, FoundHeads] = {}
+        """Heads that were found, by that field; broken copies share them."""
         self.read: dict[str, str] = {}
         """sha256 of every tensor that was read."""
         self._blocks: dict[int, AttentionBlock] = {}
@@ -108,7 +114,10 @@ class Model:
     def broken(
         self, changed: Mapping[str, Array] | None = None, config: Config | None = None
     ) -> "Model":
-        """Copy the model with some tensors, or its configuration, replaced; the rest is shared."""
+        """Copy the model with some tensors, or its configuration, replaced; the rest is shared.
+
+        Heads that nobody named are those of the model itself: on a copy others would be found.
+        """
         tensors = ChainMap({**(changed or {})}, self.tensors)  # type: ignore[arg-type]
         copy = Model(
             self.name,
@@ -122,7 +131,12 @@ class Model:
         for made in ("tokenizer", "windows"):  # Those of models by formula are set from outside.
             if made in self.__dict__:
                 setattr(copy, made, getattr(self, made))
+        copy.share_found_heads(self)
         return copy
+
+    def share_found_heads(self, intact: "Model") -> None:
+        """Use the heads that are found, or will be, on the model that this is a copy of."""
+        self.find_heads, self.found_heads = intact.find_heads, intact.found_heads
 
     @cached_property
     def W_pos(self) -> Positions:  # noqa: N802
@@ -268,26 +282,37 @@ class Model:
 
     @property
     def main_heads(self) -> tuple[Head, ...]:
-        """The main previous-token heads; see ``_declared_heads``."""
-        return self._declared_heads("previous_token_heads")
+        """The main previous-token heads; see ``_heads``."""
+        return self._heads("previous_token_heads")
 
     @property
     def heads_looking_back(self) -> tuple[Head, ...]:
-        """The heads of layer 0 that look just behind; see ``_declared_heads``."""
-        return self._declared_heads("heads_looking_back")
+        """The heads of layer 0 that look just behind; see ``_heads``."""
+        return self._heads("heads_looking_back")
 
-    def _declared_heads(self, what: str) -> tuple[Head, ...]:
-        """Heads that the configuration names.
+    @property
+    def unnamed_heads(self) -> set[str]:
+        """Which heads the configuration does not name."""
+        return {name for name in HEADS if not getattr(self.config, name)}
+
+    def _heads(self, name: str) -> tuple[Head, ...]:
+        """Heads that the configuration names, or else those that were found.
 
         Raises
         ------
         MissingInputError
-            If it names none.
+            If it names none and they cannot be found.
         """
-        heads: tuple[Head, ...] = getattr(self.config, what)
-        if not heads:
-            raise MissingInputError([f"{what} in config.json"], self.name)
-        return heads
+        if name not in self.unnamed_heads:
+            named: tuple[Head, ...] = getattr(self.config, name)
+            return named
+        causal = self.config.architecture.causal
+        if self.find_heads is None or not causal:
+            why = "" if causal else " (heads are found in causal models alone)"
+            raise MissingInputError([f"{name} in config.json{why}"], self.name)
+        if name not in self.found_heads:
+            self.found_heads[name] = self.find_heads(name)
+        return self.found_heads[name].heads
 
     def missing(self, names: list[str]) -> list[str]:
         """Which tensors the model does not hold, of those that these are made of."""

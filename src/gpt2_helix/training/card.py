@@ -9,18 +9,15 @@ import torch
 from transformers import GPT2LMHeadModel
 
 from gpt2_helix import records, texts
-from gpt2_helix.measure import kernels
+from gpt2_helix.measure import finding
 from gpt2_helix.models import gpt2
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.folder import open_folder
-from gpt2_helix.models.model import Model
 from gpt2_helix.training import exam
 from gpt2_helix.training.documents import Language
 from gpt2_helix.training.exam import Exam
 from gpt2_helix.training.recipe import Recipe
 from gpt2_helix.weights.tensors import WEIGHTS
-
-LAST_FEW = 5
 
 
 def declared(recipe: Recipe) -> dict[str, Any]:
@@ -67,7 +64,7 @@ def describe(
     layer, head = (int(i) for i in np.unravel_index(attention.argmax(), attention.shape))
     heads = {
         "previous_token_heads": [Head(layer, head)],
-        "heads_looking_back": [Head(0, _most_local(shipped))],
+        "heads_looking_back": shipped.measure(finding.heads_looking_back).heads[:1],
     }
     records.write_json(folder / "config.json", {**declared(recipe), **heads})
     with torch.no_grad():
@@ -96,19 +93,3 @@ def describe(
         **numbers,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
-
-
-def _most_local(model: Model) -> int:
-    """Find the head of layer 0 which, fed positions alone, attends most to the last few of them."""
-    block = model.attention(0)
-    last_few = [
-        sum(
-            kernels.at_offsets(
-                kernels.pattern(model.W_pos, block, head, kernels.N_POSITIONS),
-                kernels.QUERIES,
-                range(0, -LAST_FEW, -1),
-            )
-        )
-        for head in range(model.config.n_head)
-    ]
-    return int(np.argmax(last_few))

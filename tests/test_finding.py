@@ -1,0 +1,301 @@
+"""Heads that nobody named: found where they are known, kept by copies and records, and said."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import gpt2_helix as gh
+from gpt2_helix import cli, controls
+from gpt2_helix.claim import judge
+from gpt2_helix.errors import MissingInputError
+from gpt2_helix.families import FAMILIES
+from gpt2_helix.measure import attention_only, finding, kernels
+from gpt2_helix.models.built import RandomWeights
+from gpt2_helix.models.config import HEADS, FoundHeads, Head, config_from
+from gpt2_helix.models.model import Model
+from gpt2_helix.places import CLAIMS
+from gpt2_helix.plugin import declared
+from gpt2_helix.present import SETTLED, numbers
+from gpt2_helix.records import RecordedSubject
+from gpt2_helix.subjects import open_subject
+from gpt2_helix.weights.tensors import Array
+from support import Claims
+
+NO_DATA = Path("no-data")
+SIZES: dict[str, Any] = {
+    "model_type": "gpt2",
+    "n_layer": 2,
+    "n_head": 12,
+    "n_embd": 384,
+    "n_positions": 512,
+    "layer_norm_epsilon": 1e-5,
+    "vocab_size": 20,
+}
+ONE_BACK = (Head(0, 2), Head(0, 7), Head(1, 4))
+AT_ITSELF = Head(0, 9)
+NAMED = {
+    "previous_token_heads": set(ONE_BACK),
+    "heads_looking_back": {Head(0, 2), Head(0, 7), AT_ITSELF},
+}
+
+
+def planted() -> dict[str, Array]:
+    """Random weights, but for four heads that look positions up by angles that turn with them."""
+    tensors = dict(RandomWeights(config_from(SIZES, "planted")))
+    d_model, d_head = SIZES["n_embd"], SIZES["n_embd"] // SIZES["n_head"]
+    turn = np.random.default_rng(0).uniform(0, np.pi, d_head // 2)
+    angle = np.arange(SIZES["n_positions"])[:, None] * turn
+    tensors["wpe.weight"] = np.zeros_like(tensors["wpe.weight"])
+    tensors["wpe.weight"][:, :d_head] = 2 * np.hstack([np.cos(angle), np.sin(angle)])
+    for layer, head in (*ONE_BACK, AT_ITSELF):
+        back = turn * (Head(layer, head) != AT_ITSELF)
+        cos, sin = np.diag(np.cos(back)), np.diag(np.sin(back))
+        weight = tensors[f"h.{layer}.attn.c_attn.weight"]
+        query = slice(head * d_head, (head + 1) * d_head)
+        key = slice(d_model + query.start, d_model + query.stop)
+        weight[:, query] = weight[:, key] = 0
+        weight[:d_head, query] = np.block([[cos, -sin], [sin, cos]])
+        weight[:d_head, key] = np.eye(d_head)
+    return tensors
+
+
+def saved(folder: Path, tensors: dict[str, Array], **more: Any) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({**SIZES, **more}))
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return saved(tmp_path_factory.mktemp("planted") / "model", planted())
+
+
+@pytest.fixture
+def model(folder: Path) -> Model:
+    found = open_subject(str(folder), NO_DATA)
+    assert isinstance(found, Model)
+    return found
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_the_heads_that_were_planted_are_found_by_a_wide_margin(model: Model, name: str) -> None:
+    assert model.found_heads == {}
+    found = model.measure(finding.BY_NAME[name])
+    assert set(found.heads) == NAMED[name]
+    assert min(found.chosen.values()) > 0.3
+    assert max(found.best_left_out.values()) < 0.1
+    assert list(found.chosen.values()) == sorted(found.chosen.values(), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("spec", "known"),
+    [
+        ("built:exact-positions", {"previous_token_heads": (0, 0), "heads_looking_back": (0, 0)}),
+        ("built:causal-kernel", {"previous_token_heads": (1, 0), "heads_looking_back": (0, 0)}),
+        ("mini", {"previous_token_heads": (0, 3), "heads_looking_back": (0, 3)}),
+    ],
+)
+def test_known_heads_are_found_first_where_they_are_not_named(
+    spec: str, known: dict[str, tuple[int, int]]
+) -> None:
+    model = open_subject(spec, Path("data"))
+    assert isinstance(model, Model)
+    for name, head in known.items():
+        assert getattr(model.config, name) in ((), (Head(*head),))
+    model.config = replace(model.config, previous_token_heads=(), heads_looking_back=())
+    for name, head in known.items():
+        found = model.measure(finding.BY_NAME[name])
+        assert found.heads[0] == Head(*head)
+        assert found.chosen[str(Head(*head))] > 1.5 * max(found.best_left_out.values())
+
+
+@pytest.mark.parametrize(("n_heads", "chosen"), [(1, 1), (4, 1), (8, 2), (12, 3), (144, 3)])
+def test_at_most_three_and_at_most_a_quarter(n_heads: int, chosen: int) -> None:
+    attention = {f"L0H{head}": head / n_heads for head in range(n_heads)}
+    every = attention_only.AllHeads(attention, {})
+    found = finding.previous_token_heads(lambda _: every)
+    assert list(found.chosen) == [f"L0H{n_heads - 1 - i}" for i in range(chosen)]
+    assert list(found.best_left_out) == [f"L0H{n_heads - 1 - chosen}"] * (n_heads > 1)
+
+
+def test_a_broken_copy_has_the_heads_of_the_intact_model_whoever_is_asked_first(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, calls = finding.BY_NAME["previous_token_heads"], []
+
+    def counted(measure: Any) -> FoundHeads:
+        calls.append(measure)
+        return alone(measure)
+
+    monkeypatch.setitem(finding.BY_NAME, "previous_token_heads", counted)
+    broken = {
+        name: controls.broken_copy(model, name)
+        for name in ("shuffled-rows", "random-weights", "idle-first-layer")
+    }
+    for copy in (*broken.values(), model):
+        assert isinstance(copy, Model)
+        assert set(copy.main_heads) == set(ONE_BACK)
+        assert set(copy.heads_looking_back) == NAMED["heads_looking_back"]
+    assert len(calls) == 1
+    assert set(broken["random-weights"].measure(alone).heads) != set(ONE_BACK)
+    looking_back = controls.broken_copy(model, "looking-back")
+    assert set(looking_back.measure(kernels.main_heads).previous_position) == set(
+        map(str, ONE_BACK)
+    )
+
+
+def test_heads_that_are_named_are_not_looked_for(tmp_path: Path) -> None:
+    named = {"previous_token_heads": [[1, 1]], "heads_looking_back": [[0, 5]]}
+    model = open_subject(str(saved(tmp_path / "model", planted(), **named)), NO_DATA)
+    assert isinstance(model, Model)
+    assert (model.main_heads, model.heads_looking_back) == ((Head(1, 1),), (Head(0, 5),))
+    assert (model.unnamed_heads, model.found_heads) == (set(), {})
+
+
+def test_a_model_that_sees_later_positions_must_name_its_heads(
+    tmp_path: Path,
+) -> None:
+    bert = tmp_path / "bert"
+    bert.mkdir()
+    config = {"model_type": "bert", "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes = {"hidden_size": 4, "max_position_embeddings": 512, "layer_norm_eps": 1e-5}
+    (bert / "config.json").write_text(json.dumps({**config, **sizes, "vocab_size": 9}))
+    save_file({"x": np.zeros(1, np.float32)}, bert / "model.safetensors")
+    model = open_subject(str(bert), NO_DATA)
+    assert isinstance(model, Model)
+    with pytest.raises(MissingInputError, match="are found in causal models alone"):
+        _ = model.heads_looking_back
+
+
+def test_too_few_positions_to_find_heads_by_block_and_end_no_run(tmp_path: Path) -> None:
+    short = {**SIZES, "n_positions": 40, "n_embd": 24}
+    tensors = dict(RandomWeights(config_from(short, "short")))
+    path = saved(tmp_path / "short", tensors, **short)
+    verdicts = gh.judge(path, ["kernels.*", "attention-only.previous-token"])
+    assert {v.verdict for v in verdicts.values()} == {"blocked"}
+    assert verdicts["kernels.local-heads"].missing == ["512 positions"]
+    assert verdicts["attention-only.previous-token"].missing == ["64 positions"]
+    assert verdicts["attention-only.previous-token"].settled == []
+
+
+PREVIOUS_TOKEN = next(
+    (claim, function)
+    for _, function, claim in declared(CLAIMS)
+    if claim.id == "attention-only.previous-token"
+)
+
+
+@pytest.mark.parametrize("unnamed", [set(), {"previous_token_heads"}])
+def test_a_rank_that_finding_settles_is_neither_asked_for_nor_said_to_be_kept(
+    unnamed: set[str],
+) -> None:
+    """The rank is one that finding could not give; a named head is refuted by it."""
+    attention = {f"L0H{head}": 0.9 - head / 100 for head in range(36)}
+    last = {"L0H35": attention["L0H35"]}
+    results = {
+        attention_only.main_heads: attention_only.MainHeads(last, {}, {"L0H35": 0.01}, 300),
+        attention_only.all_heads: attention_only.AllHeads(attention, {}),
+    }
+    subject: Any = SimpleNamespace(
+        name="x",
+        evidence="live",
+        source=None,
+        unnamed_heads=unnamed,
+        measure=lambda measurement: results[measurement],
+    )
+    nothing = attention_only.MainHeads({"L0H35": 0.0}, {}, {"L0H35": 0.01}, 300)
+    broken: Any = SimpleNamespace(unnamed_heads=unnamed, measure=lambda _: nothing)
+    claim, assess = PREVIOUS_TOKEN
+    verdict, _ = judge(claim, assess, [subject], lambda *_: broken)
+    bound = {r[0]: r[2] for r in numbers(vars(verdict))}["rank_over_first_sixth L0H35"]
+    assert {c.verdict for c in verdict.controls} == {"refuted"}
+    if unnamed:
+        assert (verdict.verdict, verdict.settled, bound) == (
+            "confirmed",
+            ["rank_over_first_sixth"],
+            SETTLED,
+        )
+        assert list(verdict.tolerance) == ["attention", "times_raw"]
+    else:
+        assert (verdict.verdict, verdict.settled, bound) == ("refuted", [], "<= 1")
+        assert list(verdict.tolerance) == ["attention", "times_raw", "rank_over_first_sixth"]
+
+
+def test_random_weights_have_heads_that_are_found_and_no_claim_holds_of_them(
+    tmp_path: Path,
+) -> None:
+    sizes = {**SIZES, "n_embd": 48}
+    tensors = dict(RandomWeights(config_from(sizes, "random")))
+    path = saved(tmp_path / "random", tensors, **sizes)
+    verdicts = gh.judge(path, ["kernels.*", "attention-only.previous-token", "extended.enough"])
+    assert set(verdicts.subject["found_heads"]) == set(HEADS)
+    assert {v.verdict for v in verdicts.values()} == {"refuted"}
+
+
+def test_a_record_keeps_which_heads_were_found(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(FAMILIES, "kernels", replace(FAMILIES["kernels"], controls=()))
+    into = tmp_path / "record"
+    assert cli.main(["measure", "kernels", "--subject", str(folder), "--into", str(into)]) == 0
+    live, recorded = open_subject(str(folder), NO_DATA), RecordedSubject("record", into)
+    assert isinstance(live, Model)
+    _ = live.main_heads, live.heads_looking_back
+    assert recorded.found_heads == live.found_heads
+    assert set(recorded.unnamed_heads) == set(recorded.control("one-row").unnamed_heads)
+    assert set(recorded.unnamed_heads) == live.unnamed_heads
+    content = json.loads((into / "kernels.json").read_text())
+    assert set(content["found_heads"]) == set(HEADS)
+    named = saved(
+        tmp_path / "named", planted(), previous_token_heads=[[0, 0]], heads_looking_back=[[0, 0]]
+    )
+    assert cli.main(["measure", "kernels", "--subject", str(named), "--into", str(into)]) == 0
+    assert "found_heads" not in json.loads((into / "kernels.json").read_text())
+
+
+def test_that_heads_were_found_is_said_wherever_verdicts_are_shown(
+    folder: Path, run_process: Claims, tmp_path: Path
+) -> None:
+    """Workers of pytest-xdist find them, and the process that writes the reports does not."""
+    path, page = tmp_path / "report.json", tmp_path / "page"
+    ran = run_process(
+        *("--subject", str(folder), "-k", "test_local_heads or ignore_raw", "-n", "2"),
+        *("--claims-json", str(path), "--report", str(page)),
+    )
+    report = json.loads(path.read_text())
+    found = report["subject"]["found_heads"]
+    assert list(found) == sorted(HEADS)
+    told = found["previous_token_heads"]
+    assert set(told["chosen"]) == set(map(str, ONE_BACK))
+    assert told["by"] == "attention to the previous token through attention alone"
+    ((left_out, number),) = told["best_left_out"].items()
+    least = min(told["chosen"].values())
+    line = f"by {told['by']}: {least:.4g} or more, against {number:.4g} of {left_out}"
+    out = " ".join(ran.stdout.split())
+    before, _, after = out.partition(line)
+    assert "previous_token_heads, found: L" in before
+    assert "what the post says" in after
+    assert "what the post says" not in before
+    assert line in (page / "index.html").read_text()
+    verdicts = gh.judge(folder, ["kernels.local-heads", "kernels.main-heads-ignore-raw-positions"])
+    assert verdicts.report["claims"] == report["claims"]
+    assert verdicts.subject["found_heads"] == found
+    assert line in " ".join(repr(verdicts).split())
+
+
+def test_heads_of_a_model_in_memory_are_found() -> None:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    held = GPT2LMHeadModel(
+        GPT2Config(n_layer=1, n_head=2, n_embd=16, n_positions=64, vocab_size=20)
+    )
+    verdicts = gh.judge(held, "attention-only.first-layer")
+    assert list(verdicts.subject["found_heads"]) == ["previous_token_heads"]
+    assert verdicts["attention-only.first-layer"].verdict == "refuted"
