@@ -15,8 +15,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+
+import pytest
+from huggingface_hub import constants
+
+from gpt2_helix.weights import hub as hub_module
+from gpt2_helix.weights import ranged
 
 COMMIT = "c0ffee" + 34 * "0"
 LARGE = 100_000
@@ -299,3 +306,23 @@ class Answer(BaseHTTPRequestHandler):
         if length is not None:
             self.send_header("Content-Length", str(length))
         self.end_headers()
+
+
+def live_in(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """Make this process one of a user whose ``HF_HOME`` is empty, and who does not wait long."""
+    monkeypatch.setattr(constants, "HF_HOME", str(home))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(hub_module, "CACHE", home / "assets")
+    monkeypatch.setattr(hub_module, "ANSWER_WITHIN_S", 2.0)
+    monkeypatch.setattr(ranged, "PAUSE_S", 0.01)
+
+
+def ask(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """Ask another hub."""
+    template = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)

@@ -1,7 +1,7 @@
 """Tiny random models of each architecture: what is measured is what transformers computes."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from gpt2_helix.models.config import Head
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.runner import Runner
 from gpt2_helix.subjects import open_subject
-from gpt2_helix.weights.tensors import Array
+from hub_server import Hub, ask, commit_of, live_in, serve
 
 N = 48
 ENDS: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
@@ -117,7 +117,7 @@ def close(found: Any, expected: Any) -> None:
     np.testing.assert_allclose(np.asarray(found), np.asarray(expected), rtol=0, atol=1e-5)
 
 
-def saved(model: Any, folder: Path, kind: str) -> Model:
+def write(model: Any, folder: Path, kind: str) -> None:
     folder.mkdir()
     declared = {**model.config.to_dict(), "previous_token_heads": [[1, 2]]}
     declared["heads_looking_back"] = [[0, 1]]
@@ -127,56 +127,67 @@ def saved(model: Any, folder: Path, kind: str) -> Model:
         torch.save(tensors, folder / kind)
     else:
         save_file({name: tensor.numpy() for name, tensor in tensors.items()}, folder / kind)
-    subject = open_subject(str(folder), Path("no-data"))
+
+
+def opened(spec: str) -> Model:
+    subject = open_subject(spec, Path("no-data"))
     assert isinstance(subject, Model)
     return subject
 
 
-def attentions_from_positions(model: Any) -> list[Array]:
-    """transformers' own attention in every block, fed positions and no token."""
-    body = model if isinstance(model, BertModel) else model.base_model
-    with torch.no_grad():
-        nothing = torch.zeros(1, N, model.config.hidden_size)
-        out = body(inputs_embeds=nothing, output_attentions=True)
-    return [attention[0].numpy() for attention in out.attentions]
+def saved(model: Any, folder: Path, kind: str) -> Model:
+    write(model, folder, kind)
+    return opened(str(folder))
 
 
+@pytest.fixture(scope="module")
+def hub() -> Iterator[Hub]:
+    with serve({"tiny/model": {}}) as hub:
+        yield hub
+
+
+POSITIONS = ("wpe.weight", "embed_positions.weight", "position_embeddings.weight")
+
+
+@pytest.mark.parametrize("place", ["folder", "hub"])
 @pytest.mark.parametrize("kind", ["model.safetensors", "pytorch_model.bin"])
 @pytest.mark.parametrize("name", MADE)
-def test_attention_from_positions_is_that_of_transformers(
-    name: str, kind: str, tmp_path: Path
+def test_positions_and_attention_are_those_of_transformers(
+    name: str, kind: str, place: str, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Attention in block 0 to positions alone, and in every block to what transformers feeds it."""
     model = made(name)
-    subject = saved(model, tmp_path / "model", kind)
-    expected = attentions_from_positions(model)[0]
-    for head in range(4):
-        found = kernels.pattern(subject.W_pos, subject.attention(0), head, N, causal=name != "bert")
-        close(found, expected[head])
-    assert subject.measure(helix.shape).axis in (0, 1, 2)
-
-
-@pytest.mark.parametrize("name", MADE)
-def test_queries_and_keys_of_every_block_are_those_of_transformers(
-    name: str, tmp_path: Path
-) -> None:
-    model = made(name)
-    subject = saved(model, tmp_path / "model", "model.safetensors")
+    write(model, tmp_path / "model", kind)
+    if place == "folder":
+        subject = opened(str(tmp_path / "model"))
+    else:
+        files = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+        hub.repositories["tiny/model@step-5"] = files
+        live_in(monkeypatch, tmp_path / "hf")
+        ask(monkeypatch, hub.endpoint)
+        subject = opened("hub:tiny/model@step-5")
+        assert subject.commit == commit_of("step-5")
+    stored = next(t for n, t in model.state_dict().items() if n.endswith(POSITIONS))
+    np.testing.assert_array_equal(subject.W_pos, stored[-64:])
+    body = model if isinstance(model, BertModel) else model.base_model
+    tokens = torch.arange(N)[None]
     with torch.no_grad():
-        tokens = torch.arange(N)[None]
-        out = model(tokens, output_attentions=True, output_hidden_states=True)
-    # What enters a block of BERT was normalised by the one before, which ours does itself.
-    blocks = [0] if name == "bert" else range(3)
-    for layer in blocks:
-        entering = out.hidden_states[layer][0].numpy()
-        if name == "bert":
-            embeddings = model.embeddings
-            entering = (
-                embeddings.word_embeddings(tokens)[0] + embeddings.position_embeddings.weight[:N]
-            )
-            entering = entering.detach().numpy()
+        nothing = torch.zeros(1, N, model.config.hidden_size)
+        from_positions = body(inputs_embeds=nothing, output_attentions=True).attentions[0]
+        out = body(tokens, output_attentions=True, output_hidden_states=True)
+    causal = name != "bert"
+    fed = [(0, subject.W_pos, from_positions)]
+    if causal:
+        fed += [(i, out.hidden_states[i][0].numpy(), out.attentions[i]) for i in range(3)]
+    else:
+        # What enters a block of BERT was normalised by the one before, which ours does itself.
+        entering = model.embeddings.word_embeddings(tokens)[0].detach().numpy() + subject.W_pos[:N]
+        fed += [(0, entering, out.attentions[0])]
+    for layer, entering, expected in fed:
         for head in range(4):
-            found = kernels.pattern(entering, subject.attention(layer), head, N)
-            close(found, out.attentions[layer][0, head])
+            block = subject.attention(layer)
+            close(kernels.pattern(entering, block, head, N, causal=causal), expected[0, head])
+    assert subject.measure(helix.shape).axis in (0, 1, 2)
 
 
 @pytest.mark.parametrize("name", CAUSAL)
@@ -256,8 +267,7 @@ def test_an_old_bert_is_read(tmp_path: Path) -> None:
     (tmp_path / "old").mkdir()
     (tmp_path / "old/config.json").write_text((tmp_path / "new/config.json").read_text())
     torch.save(state, tmp_path / "old/pytorch_model.bin")
-    old = open_subject(str(tmp_path / "old"), Path("no-data"))
-    assert isinstance(old, Model)
+    old = opened(str(tmp_path / "old"))
     np.testing.assert_array_equal(old.attention(0).ln_weight, new.attention(0).ln_weight)
 
 
@@ -267,8 +277,7 @@ def test_missing_tensors_have_the_names_of_their_architecture(tmp_path: Path) ->
     state = model.state_dict()
     del state["model.decoder.layers.0.self_attn.k_proj.weight"]
     torch.save(state, tmp_path / "model/pytorch_model.bin")
-    subject = open_subject(str(tmp_path / "model"), Path("no-data"))
-    assert isinstance(subject, Model)
+    subject = opened(str(tmp_path / "model"))
     with pytest.raises(MissingInputError) as error:
         subject.attention(0)
     assert "decoder.layers.0.self_attn.k_proj.weight" in error.value.missing
@@ -279,7 +288,6 @@ def test_a_model_that_normalises_after_attention_is_blocked(tmp_path: Path) -> N
     saved(model, tmp_path / "model", "model.safetensors")
     path = tmp_path / "model/config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "do_layer_norm_before": False}))
-    subject = open_subject(str(tmp_path / "model"), Path("no-data"))
-    assert isinstance(subject, Model)
+    subject = opened(str(tmp_path / "model"))
     with pytest.raises(MissingInputError, match="a LayerNorm before attention"):
         subject.attention(0)

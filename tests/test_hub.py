@@ -25,7 +25,7 @@ from gpt2_helix.weights import hub as hub_module
 from gpt2_helix.weights import ranged
 from gpt2_helix.weights.hub import HubTensors, Repository
 from gpt2_helix.weights.tensors import Array, sha256_of_tensor
-from hub_server import COMMIT, Fault, Hub, commit_of, serve
+from hub_server import COMMIT, Fault, Hub, ask, commit_of, live_in, serve
 
 MODEL = "subject/model"
 WEIGHTS = "model.safetensors"
@@ -67,24 +67,9 @@ def hub() -> Iterator[Hub]:
 def home(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user's machine: an empty ``HF_HOME``, and that hub."""
     home = tmp_path / "hf"
-    monkeypatch.setattr(constants, "HF_HOME", str(home))
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr(hub_module, "CACHE", home / "assets")
-    monkeypatch.setattr(hub_module, "ANSWER_WITHIN_S", 2.0)
-    monkeypatch.setattr(ranged, "PAUSE_S", 0.01)
+    live_in(monkeypatch, home)
     ask(monkeypatch, hub.endpoint)
     return home
-
-
-def ask(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
-    """Ask another hub."""
-    template = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 
 
 def tensors(model: HubModel = PINNED, shape: tuple[int, int] = SHAPE) -> HubTensors:
