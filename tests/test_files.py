@@ -13,6 +13,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
+from safetensors.torch import save as save_torch
 
 from gpt2_helix.errors import MissingInputError, SubjectError
 from gpt2_helix.models.architecture import ARCHITECTURES
@@ -68,6 +69,22 @@ def test_a_sound_file_is_read(content: bytes, kind: type, tmp_path: Path) -> Non
             found = tensors[name]
             assert found.dtype == np.float32
             np.testing.assert_array_equal(found, tensor)
+
+
+@pytest.mark.parametrize("kind", [SafetensorsFile, SafetensorsInPart])
+@pytest.mark.parametrize("shape", [(7, 3), (0, 3), ()])
+def test_bfloat16_becomes_the_float32_that_torch_makes_of_it(
+    shape: tuple[int, ...], kind: type, tmp_path: Path
+) -> None:
+    """Among tensors of other kinds, so that it begins somewhere in the file."""
+    made = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 1e30
+    tensors = {"a": torch.ones(5), "b": made.bfloat16(), "c": torch.ones(3).half()}
+    tensors["d"] = torch.tensor([-0.0, 1e-40, 3.38e38]).bfloat16()
+    with opened(save_torch(tensors), kind, tmp_path / "file") as found:
+        for name, tensor in tensors.items():
+            assert found[name].dtype == np.float32
+            np.testing.assert_array_equal(found[name], tensor.float().numpy(), strict=True)
+            np.testing.assert_array_equal(np.signbit(found[name]), tensor.float().signbit())
 
 
 @pytest.mark.parametrize(("content", "kind"), BOTH)

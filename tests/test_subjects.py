@@ -138,7 +138,9 @@ def test_numbers_that_are_not_finite(folder: Folder, value: float) -> None:
 def test_integers_for_positions(folder: Folder, tmp_path: Path) -> None:
     path = folder()
     save_file({"wpe.weight": np.zeros((1024, 768), np.int32)}, path / "model.safetensors")
-    with pytest.raises(SubjectError, match=r"expected wpe\.weight as F16, F32 or F64, found I32"):
+    with pytest.raises(
+        SubjectError, match=r"expected wpe\.weight as F16, BF16, F32 or F64, found I32"
+    ):
         opened(path)
 
 

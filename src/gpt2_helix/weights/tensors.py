@@ -16,8 +16,9 @@ from safetensors import SafetensorError, safe_open
 from gpt2_helix.errors import SubjectError
 
 Array = Float[np.ndarray, "..."]
-KINDS = {"F16": "<f2", "F32": "<f4", "F64": "<f8"}
-"""Numbers that are read, by their name in a header."""
+BFLOAT16 = "BF16"
+KINDS = ("F16", BFLOAT16, "F32", "F64")
+"""Numbers that are read, by their names in a header."""
 WEIGHTS = "model.safetensors"
 LENGTH_BYTES = 8
 """A safetensors file begins with the length of its header, as a little-endian integer."""
@@ -56,7 +57,7 @@ class SafetensorsFile(Mapping[str, Array]):
     """
 
     def __init__(self, path: Path, where: str | None = None) -> None:
-        self._where = where or str(path)
+        self._path, self._where = path, where or str(path)
         try:
             self._file = safe_open(path, framework="numpy")
             with path.open("rb") as file:
@@ -74,7 +75,10 @@ class SafetensorsFile(Mapping[str, Array]):
 
     def __getitem__(self, name: str) -> Array:
         if (kind := self._places[name].kind) not in KINDS:
-            raise SubjectError(f"{self._where}: expected {name} as F16, F32 or F64, found {kind}")
+            known = f"{', '.join(KINDS[:-1])} or {KINDS[-1]}"
+            raise SubjectError(f"{self._where}: expected {name} as {known}, found {kind}")
+        if kind == BFLOAT16:
+            return self._widened(self._places[name])
         tensor = self._file.get_tensor(name)
         return tensor.astype(np.float32) if kind == "F16" else tensor
 
@@ -86,6 +90,12 @@ class SafetensorsFile(Mapping[str, Array]):
 
     def __contains__(self, name: object) -> bool:
         return name in self._places
+
+    def _widened(self, place: Place) -> Array:
+        """Read bfloat16, which numpy lacks: it is the upper half of a float32."""
+        count = (place.stop - place.start) // 2
+        upper = np.fromfile(self._path, "<u2", count, offset=place.start)
+        return (upper.astype("<u4") << 16).view("<f4").reshape(place.shape)
 
     def place(self, name: str) -> Place:
         """What a tensor is and where it lies in the file, without reading it."""
