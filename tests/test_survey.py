@@ -18,7 +18,8 @@ import torch
 
 from gpt2_helix import survey
 from gpt2_helix.errors import SubjectError
-from gpt2_helix.survey import Row, expand
+from gpt2_helix.survey import expand
+from gpt2_helix.survey_rows import Row, draw, figure_of, read_table, write_table
 from hub_server import Hub, commit_of, serve
 from support import ROOT
 
@@ -125,8 +126,34 @@ def test_a_family_that_has_no_claims(tmp_path: Path) -> None:
 
 def test_models_without_steps_are_drawn_side_by_side(tmp_path: Path) -> None:
     numbers: dict[str, tuple[float, str | None]] = {"helix.axis: climb": (0.9, ">= 0.95")}
-    rows = [Row(name, None, None, {}, numbers, None) for name in ("mini", "minilm")]
-    survey.draw(rows, tmp_path / "figure.svg")
+    verdicts = {"helix.axis": "refuted"}
+    rows = [Row(name, None, None, verdicts, numbers, None) for name in ("mini", "minilm")]
+    draw(rows, tmp_path / "figure.svg")
     drawn = (tmp_path / "figure.svg").read_text()
     assert drawn.count("minilm") == 1
     assert "training step" not in drawn
+
+
+def test_a_dot_is_filled_where_a_claim_is_confirmed() -> None:
+    numbers: dict[str, tuple[float, str | None]] = {"helix.axis: climb": (0.9, ">= 0.95")}
+    rows = [
+        Row(verdict, None, None, {"helix.axis": verdict}, numbers, None)
+        for verdict in ("confirmed", "refuted")
+    ]
+    figure = figure_of(rows)
+    assert figure
+    dots = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
+    assert [dot.get_fillstyle() for dot in dots] == ["full", "none"]
+
+
+def test_a_table_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    numbers: dict[str, tuple[float, str | None]] = {
+        "helix.axis: climb": (0.9, ">= 0.95"),
+        "helix.circle: turns": (3.01982, None),
+    }
+    rows = [
+        Row("mini", None, "29c6", {"helix.axis": "refuted"}, numbers, None),
+        Row("hub:lab/gpt2@checkpoint-10", "c" * 40, None, {}, {}, "no such branch"),
+    ]
+    write_table(rows, tmp_path / "table.csv")
+    assert read_table(tmp_path / "table.csv") == rows

@@ -6,7 +6,6 @@ that is interrupted goes on where it stopped. A row holds the numbers and verdic
 model itself; their controls are left to ``pytest claims/``.
 """
 
-import csv
 import hashlib
 import itertools
 import json
@@ -15,7 +14,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -28,49 +27,9 @@ from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.plugin import declared
 from gpt2_helix.records import write_json
 from gpt2_helix.subjects import open_subject
+from gpt2_helix.survey_rows import Row, draw, write_table
 
 ROWS, TABLE, FIGURE = "rows", "survey.csv", "survey.svg"
-ABOUT = ("subject", "group", "step", "commit", "W_pos_sha256", "error")
-STEP = re.compile(r"[@-](?:[A-Za-z]+[-_])?(\d+)$")
-
-
-@dataclass(frozen=True)
-class Row:
-    """What was found on one subject.
-
-    Attributes
-    ----------
-    subject
-        As the user gave it.
-    commit
-        Of the hub repository that it comes from.
-    W_pos_sha256
-        Hexadecimal sha256 of its position matrix as little-endian float32.
-    verdicts
-        Claim to its verdict on the subject alone.
-    numbers
-        ``claim: number`` to what was measured, and to the bound that it must keep, if any.
-    error
-        Why nothing was measured, in one line.
-    """
-
-    subject: str
-    commit: str | None
-    W_pos_sha256: str | None
-    verdicts: dict[str, str]
-    numbers: dict[str, tuple[float, str | None]]
-    error: str | None
-
-    @property
-    def step(self) -> int | None:
-        """Training step that the revision's name ends with, such as ``@checkpoint-100``."""
-        found = STEP.search(self.subject) if "@" in self.subject else None
-        return int(found[1]) if found else None
-
-    @property
-    def group(self) -> str:
-        """The subject without its revision: one line of the figure."""
-        return self.subject.partition("@")[0] if self.step is not None else self.subject
 
 
 def expand(patterns: Sequence[str]) -> list[str]:
@@ -169,60 +128,6 @@ def claims_of(folder: Path, families: tuple[str, ...]) -> list[tuple[Assess, Cla
     ]
 
 
-def write_table(rows: Sequence[Row], path: Path) -> None:
-    """Write one line a row: what it is, then verdict and numbers of each claim."""
-    verdicts = list(dict.fromkeys(name for row in rows for name in row.verdicts))
-    numbers = list(dict.fromkeys(name for row in rows for name in row.numbers))
-    columns = [*ABOUT, *(f"{name} verdict" for name in verdicts), *numbers]
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, columns, restval="", lineterminator="\n")
-        table.writeheader()
-        for row in rows:
-            about = {name: getattr(row, name) for name in ABOUT}
-            told = {f"{name} verdict": verdict for name, verdict in row.verdicts.items()}
-            table.writerow({**about, **told, **{n: value for n, (value, _) in row.numbers.items()}})
-    partial.replace(path)
-
-
-def draw(rows: Sequence[Row], path: Path) -> None:
-    """Draw each claim's first bounded number: against step, a line a group, or side by side."""
-    from matplotlib.figure import Figure
-
-    panels: dict[str, str] = {}
-    for row in rows:
-        for name, (_, bound) in row.numbers.items():
-            claim = name.partition(":")[0]
-            if bound and not any(shown.startswith(f"{claim}:") for shown in panels):
-                panels[name] = bound
-    if not panels:
-        return
-    across = min(3, len(panels))
-    down = -(-len(panels) // across)
-    figure = Figure(figsize=(3.4 * across, 2.6 * down), layout="constrained")
-    by_step = any(row.step is not None for row in rows)
-    groups = list(dict.fromkeys(row.group for row in rows))
-    for at, (name, bound) in enumerate(panels.items()):
-        axes = figure.add_subplot(down, across, at + 1)
-        for number, group in enumerate(groups):
-            own = [row for row in rows if row.group == group and name in row.numbers]
-            where = [row.step or 0 if by_step else number for row in own]
-            values = [row.numbers[name][0] for row in own]
-            pairs = sorted(zip(where, values, strict=True))
-            axes.plot(*zip(*pairs, strict=True), "o-", ms=3, lw=1, label=group) if pairs else None
-        axes.axhline(float(bound.split()[1]), color="0.6", lw=0.8, ls="--")
-        axes.set_title(f"{name}\nmust be {bound}", fontsize=7)
-        if by_step:
-            axes.set_xscale("symlog", linthresh=100)
-            axes.set_xlabel("training step", fontsize=7)
-        else:
-            axes.set_xticks(range(len(groups)), groups, rotation=60, ha="right", fontsize=6)
-        axes.tick_params(labelsize=7)
-    if by_step and len(groups) > 1:
-        figure.axes[0].legend(frameon=False, fontsize=6)
-    figure.savefig(path, metadata={"Date": None})
-
-
 def _measured(
     specs: Sequence[str],
     families: Sequence[str],
@@ -239,7 +144,7 @@ def _measured(
             "survey: expected Dask, found none; pip install 'gpt2-helix[survey]'"
         ) from None
     with ExitStack() as stack:
-        here = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
+        here = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": ":0"}
         quiet = {"silence_logs": logging.CRITICAL}
         cluster = scheduler or stack.enter_context(LocalCluster(**here, **quiet))
         client = stack.enter_context(Client(cluster))

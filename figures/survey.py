@@ -1,0 +1,30 @@
+"""Every model at hand side by side: the shape of positions, and the kernels of layer 0."""
+
+from matplotlib.figure import Figure
+
+import style
+from gpt2_helix import survey_rows
+
+NEEDS = ("helix", "kernels")
+CLAIMS = (
+    "helix.three-components",
+    "helix.circle",
+    "helix.axis",
+    "helix.not-phantom",
+    "helix.neighbours",
+    "kernels.local-heads",
+    "kernels.causal-mask",
+    "kernels.averaging",
+    "kernels.main-heads-ignore-raw-positions",
+)
+
+
+def draw(subject: str) -> tuple[Figure, str]:
+    """Draw the survey of models."""
+    figure = survey_rows.figure_of(survey_rows.read_table(style.DATA / "survey.csv"))
+    assert figure
+    return figure, (
+        "The number that each claim bounds first, on each model; the dashed line is its bound. A "
+        "dot is filled where the claim is confirmed\non the model itself, its controls left out; "
+        "no dot: blocked. Written by gpt2-helix survey."
+    )
