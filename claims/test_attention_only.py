@@ -36,7 +36,7 @@ BROKEN = [
     statement="previous-token",
     post="Early previous-token heads: how do they work?",
     needs="A",
-    tolerance={**ATTENDS, "times_raw": ">= 2", "rank_over_first_sixth": "<= 1"},
+    tolerance={"times_raw": ">= 2", "rank_over_first_sixth": "<= 1", **ATTENDS},
     why=f"{WHY_ATTENDS} The first sixth of the heads is 24 of GPT-2 small's 144, and at least as "
     f"many as are named. {EXPLORED}",
     refuted_by=BROKEN,
@@ -62,7 +62,7 @@ def test_previous_token(subject: Subject, measured: Measured) -> None:
     statement="previous-token",
     post="Early previous-token heads: how do they work?",
     needs="A",
-    tolerance={**ATTENDS, "kept_5": ">= 0.9", "kept_10": ">= 0.9", "kept_20": ">= 0.9"},
+    tolerance={"kept_20": ">= 0.9", "kept_10": ">= 0.9", "kept_5": ">= 0.9", **ATTENDS},
     why=f"{WHY_ATTENDS} One draw of tokens differs from the next by more than what the three lose "
     f"in groups of twenty. {EXPLORED}",
     refuted_by=BROKEN,
@@ -80,10 +80,10 @@ def test_survives_averaging(subject: Subject, measured: Measured) -> None:
     post="Early previous-token heads: how do they work?",
     needs="A",
     tolerance={
-        **ATTENDS,
-        "lost_from_20_to_50": "> 0",
         "kept_100": "<= 0.75",
         "kept_one_group": "<= 0.3",
+        "lost_from_20_to_50": "> 0",
+        **ATTENDS,
     },
     why=f"{WHY_ATTENDS} A quarter lost at 100 is far beyond what the draw of tokens makes, and one "
     f"group of all positions leaves little more than no positions do. {EXPLORED}",
@@ -107,7 +107,7 @@ def test_breaks_by_100(subject: Subject, measured: Measured) -> None:
     statement="not-by-position",
     post="Concept: extended positional embeddings",
     needs="A",
-    tolerance={**ATTENDS, "without_layer_0": "<= 0.3333"},
+    tolerance={"without_layer_0": "<= 0.3333", **ATTENDS},
     why=f"{WHY_ATTENDS} At most a third is kept where layer 0 does most of the work. {EXPLORED}",
     refuted_by=[*BROKEN, "idle-first-layer"],
 )
@@ -125,10 +125,10 @@ def test_first_layer(subject: Subject, measured: Measured) -> None:
     post="Early previous-token heads: how do they work?",
     needs="A, D",
     tolerance={
-        **ATTENDS,
         "rank_correlation_intact": ">= 0.75",
         "rank_correlation_averaged": ">= 0.75",
         "rank_correlation_notebook": ">= 0.75",
+        **ATTENDS,
     },
     why=f"{WHY_ATTENDS} The weights alone, without positions, already put the heads in some order; "
     f"the bound stands above what that gives. {EXPLORED}",

@@ -34,7 +34,7 @@ BROKEN = [
     statement="extended",
     post="Concept: extended positional embeddings",
     needs="A",
-    tolerance={**ATTENDS, "from_extended": ">= 0.5", "from_content": "<= 0.25"},
+    tolerance={"from_extended": ">= 0.5", "from_content": "<= 0.25", **ATTENDS},
     why=f"{WHY_ATTENDS} Most of it is more than half. {EXPLORED}",
     refuted_by=BROKEN,
 )
@@ -51,11 +51,11 @@ def test_enough(subject: Subject, measured: Measured) -> None:
     post="Early previous-token heads: how do they work?",
     needs="A",
     tolerance={
-        **ATTENDS,
-        "kept_5": ">= 0.85",
-        "kept_10": ">= 0.85",
         "kept_20": ">= 0.85",
+        "kept_10": ">= 0.85",
+        "kept_5": ">= 0.85",
         "kept_100": "<= 0.75",
+        **ATTENDS,
     },
     why=f"{WHY_ATTENDS} {EXPLORED}",
     refuted_by=BROKEN,

@@ -217,3 +217,16 @@ def test_verdicts_on_claims_roll_up_to_their_statement(verdicts: list[str], roll
     assert (statement.id, statement.verdict, statement.claims) == ("helix", rolled, 2)
     assert (statement.controls, statement.controls_refuted) == (2, 2)
     assert statement.headline == "turns 3"
+
+
+def test_a_refuted_statement_shows_a_number_that_breaks_its_bound() -> None:
+    common = {"statement": "helix", "evidence": "live", "controls": []}
+    circle = {"id": "helix.circle", "verdict": "confirmed", "measured": {"turns": 3.0}}
+    axis = {"id": "helix.axis", "verdict": "refuted", "measured": {"climb": 0.5}}
+    bounds = ({"turns": ">= 2"}, {"climb": ">= 0.95"})
+    claims = [{**common, **c, "tolerance": t} for c, t in zip((circle, axis), bounds, strict=True)]
+    (statement,) = roll_up(claims)
+    assert (statement.headline, statement.bound) == ("climb 0.5", ">= 0.95")
+    circle |= {"verdict": "refuted", "measured": {"turns": 1.0}}
+    (statement,) = roll_up([{**common, **circle, "tolerance": bounds[0]}, claims[1]])
+    assert statement.headline == "turns 1"

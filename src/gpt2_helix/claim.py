@@ -108,7 +108,7 @@ class Claim:
         (published measurements); combined by commas.
     tolerance
         Measured name to its bound, such as ``">= 0.85"``. Where several numbers are measured under
-        one name, each must keep it.
+        one name, each must keep it. The first is shown where there is room for one.
     why
         Why the tolerance is what it is.
     refuted_by
@@ -498,10 +498,19 @@ def roll_up(verdicts: Sequence[Mapping[str, Any]]) -> list[StatementVerdict]:
 
 
 def _headline(claims: Sequence[Mapping[str, Any]], claim: str, name: str) -> tuple[str, str]:
-    """The number that says most, and of several the one nearest to breaking its bound."""
-    for v in claims:
-        if v["id"] == claim and name in v["measured"]:
-            bound = v["tolerance"].get(name, "")
-            label, number = nearest(labelled(name, v["measured"][name]), bound)
-            return f"{label} {number:.4g}", bound
-    return "", ""
+    """The number that says most, and of several the one nearest to breaking its bound.
+
+    Of a refuted statement it is a number that breaks its bound, whichever claim measured it.
+    """
+    said = [
+        (*nearest(labelled(name, v["measured"][name]), v["tolerance"][name]), v["tolerance"][name])
+        for v in claims
+        if v["id"] == claim and name in v["measured"] and name in v["tolerance"]
+    ]
+    refuted = [v for v in claims if v["verdict"] == REFUTED]
+    if refuted and all(keeps(number, bound) for _, number, bound in said):
+        said = [found for v in refuted if (found := nearest_bound(v))] or said
+    if not said:
+        return "", ""
+    label, number, bound = said[0]
+    return f"{label} {number:.4g}", bound

@@ -57,10 +57,10 @@ STATEMENTS = {
     ),
     "not-by-position": Statement(
         "So they do not look up the previous position in the position vectors.",
-        ("kernels.main-heads-ignore-raw-positions", "most"),
+        ("kernels.main-heads-ignore-raw-positions", "most_on_previous"),
     ),
     "backwards": Statement(
-        "What makes up for it is that attention looks backwards.",
+        "Attention that only looks backwards still points them to nearby tokens.",
         ("kernels.averaging", "look_back_at_10"),
     ),
     "extended": Statement(
