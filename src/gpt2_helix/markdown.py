@@ -38,7 +38,7 @@ def statements_table(report: Report, link: Callable[[str], str]) -> str:
 
 
 def claims_table(report: Report) -> str:
-    """Make a Markdown table of claims, a row each with the number that says most."""
+    """Make a Markdown table of claims, a row for each, with the number that says most."""
     rows = []
     for c in report["claims"]:
         said = present.said(c, c["evidence"]).replace(present.HARD_SPACE, " ")

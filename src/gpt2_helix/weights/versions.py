@@ -1,9 +1,9 @@
 """Digests of files that are remembered, so that a large file is not read for them on every run.
 
-A file's version is its path, its size and the times of its last change, that of its content and
-that of its entry in the file system: the latter no copy takes along, so that what is carried to
-another machine is digested there anew. Beside huggingface_hub's caches there is a note for each
-large file that was ever digested; it counts only for the version that it names.
+A file's version is its path, its size, and when its content and its entry in the file system last
+changed. No copy keeps the last of these, so a file that is carried to another machine is digested
+again. Beside huggingface_hub's caches there is a note for each large file that was ever digested;
+it counts only for the version that it names.
 """
 
 import hashlib
