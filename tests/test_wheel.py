@@ -1,5 +1,6 @@
-"""What ``pip install .`` installs can be imported: nothing that it reads lies outside the wheel."""
+"""What ``pip install .`` installs judges models: nothing that it reads lies outside the wheel."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,38 +9,65 @@ from zipfile import ZipFile
 
 import pytest
 
+from gpt2_helix.models.table import SHIPPED
 from support import ROOT
 
+CODE = """
+import json
+import gpt2_helix as gh
+from gpt2_helix import cli, parameters
+claims = ["architecture.*", "heads.survive-averaging"]
+verdicts = [gh.judge(name, claims) for name in ("recorded:gpt2", "recorded:text")]
+verdicts.append(gh.judge("mini", "helix.axis"))
+refused = cli.main(["train", "mini"])
+assert cli.main(["measure", "architecture", "--subject", "text", "--into", "text"]) == 0
+files = [gh.__file__, str(parameters.PATH)]
+found = [{claim: verdict.verdict for claim, verdict in each.items()} for each in verdicts]
+print(json.dumps([files, found, refused]))
+"""
 
-def test_the_package_imports_from_its_wheel(tmp_path: Path) -> None:
+
+def test_the_package_judges_models_from_its_wheel(tmp_path: Path) -> None:
     pytest.importorskip("hatchling")  # The build backend; pip brings its own where it builds.
     build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.stat().st_size < 11 * 2**20
     unpacked = tmp_path / "unpacked"
     with ZipFile(wheel) as archive:
         archive.extractall(unpacked)
-    packed = {path.relative_to(unpacked).as_posix() for path in unpacked.rglob("*.*")}
-    sources = ROOT / "src"
+    package = unpacked / "gpt2_helix"
+    files = ("model/model.safetensors", "model/tokenizer.json", "helix.json")
     needed = {
-        path.relative_to(sources).as_posix()
-        for path in (sources / "gpt2_helix").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        *(f"_checkout/data/{name}/{file}" for name in SHIPPED for file in files),
+        *(
+            path.relative_to(ROOT / "src/gpt2_helix").as_posix()
+            for path in (ROOT / "src/gpt2_helix").rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        ),
     }
-    assert {*needed, "gpt2_helix/params.yaml"} <= packed
-    code = (
-        "from gpt2_helix import parameters, subjects; from gpt2_helix.models import table; "
-        "print(parameters.__file__, len(table.GPT2_SMALL_TENSORS), parameters.PATH)"
-    )
+    packed = {path.relative_to(package).as_posix() for path in package.rglob("*.*")}
+    assert needed <= packed
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
     ran = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(unpacked)},
+        [sys.executable, "-c", CODE],
+        cwd=elsewhere,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(unpacked)},
         capture_output=True,
         text=True,
         check=False,
     )
     assert ran.returncode == 0, ran.stderr
-    module, _, path = ran.stdout.split()
-    assert Path(module).is_relative_to(unpacked)
-    assert Path(path) == unpacked / "gpt2_helix/params.yaml"
+    *_, line = ran.stdout.splitlines()
+    read, (recorded, replication, mini), refused = json.loads(line)
+    assert read == [str(package / "__init__.py"), str(package / "params.yaml")]
+    assert recorded == {
+        "architecture.144-heads": "confirmed",
+        "heads.survive-averaging": "confirmed",
+    }
+    expected = json.loads((ROOT / "data/verdicts/text.json").read_text())["claims"]
+    assert replication == {c["id"]: c["verdict"] for c in expected if c["id"] in replication}
+    assert mini.keys() == {"helix.axis"}
+    assert refused == 2
+    assert "data/training: expected texts to train on, as a checkout has, found none" in ran.stderr

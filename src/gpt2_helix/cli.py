@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
-from gpt2_helix import controls, markdown, present, records
+from gpt2_helix import controls, markdown, places, present, records
 from gpt2_helix.claim import DIGITS
 from gpt2_helix.errors import (
     DegenerateModelError,
@@ -30,6 +30,7 @@ from gpt2_helix.subjects import DEFAULT, open_subject
 from gpt2_helix.weights.tensors import WEIGHTS
 
 DATA = Path("data")
+"""Where commands write by default; they read from ``places``, wherever they are started."""
 CLAIMS = Path("claims")
 CURVES = "curves"
 CURVE_FILES = ("curve.csv", "surrogate_curves.csv", "surrogates.csv")
@@ -148,8 +149,8 @@ def survey(options: argparse.Namespace) -> None:
         subjects,
         options.claims.split(","),
         options.into,
-        data=DATA,
-        claims=CLAIMS,
+        data=places.DATA,
+        claims=places.CLAIMS,
         workers=options.workers,
         scheduler=options.scheduler,
     )
@@ -210,6 +211,10 @@ def look(name: str, into: Path, weights: str | None = None, strict: bool = False
 
 def train(name: str) -> None:
     """Train one of the models in ``data/``."""
+    if not (DATA / "training").is_dir():
+        raise SubjectError(
+            f"{DATA}/training: expected texts to train on, as a checkout has, found none"
+        )
     from gpt2_helix.training import loop  # It imports torch, which most commands do not need.
 
     recipe, seeds = next((recipe, seeds) for recipe, seeds in SEEDS.items() if name in seeds)
@@ -221,7 +226,7 @@ def train(name: str) -> None:
 def _open(spec: str, weights: str | None) -> Model:
     """The subject itself; a folder that stands in for a model of the hub must be that model."""
     pinned = HUB_MODELS.get(spec) if weights else None
-    model = open_subject(weights if weights and pinned else spec, DATA)
+    model = open_subject(weights if weights and pinned else spec, places.DATA)
     if not isinstance(model, Model):
         raise SubjectError(f"{spec}: expected weights to measure, found none")
     if pinned:
