@@ -271,6 +271,18 @@ def test_a_control_keeps_the_text_of_its_subject(run_claims: Claims, tmp_path: P
     assert verdicts(report) == {"repetition.first-word": "refuted"}
 
 
+def test_a_large_vocabulary_stops_no_claim_about_positions(
+    folder: Folder, run_claims: Claims, tmp_path: Path
+) -> None:
+    report = tmp_path / "out.json"
+    many = folder(
+        config={**SMALL, "vocab_size": 250_002}, tensors={"wpe.weight": helix_rows(258, 192)}
+    )
+    ran = run_claims("--subject", str(many), "-k", "axis", "--claims-json", str(report))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert verdicts(report) == {"helix.axis": "confirmed"}
+
+
 def test_a_model_whose_rows_are_equal_gets_verdicts(
     folder: Folder, run_claims: Claims, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ from gpt2_helix.models.model import Model
 from gpt2_helix.models.table import HUB_MODELS
 from gpt2_helix.records import RecordedSubject
 from gpt2_helix.subjects import open_subject
+from gpt2_helix.texts import Material
 from support import Folder, helix_rows
 
 NO_DATA = Path("no-data")
@@ -164,6 +165,20 @@ def test_a_control_is_made_the_same_way_twice_and_leaves_its_subject_alone(folde
         np.testing.assert_array_equal(one.W_pos, other.W_pos)
         assert not np.array_equal(one.W_pos, before)
     np.testing.assert_array_equal(subject.W_pos, before)
+
+
+@pytest.mark.parametrize("name", ["shuffled-rows", "groups-one-too-large"])
+def test_a_control_keeps_the_commit_and_the_text_of_its_subject(folder: Folder, name: str) -> None:
+    plain = opened(folder())
+    corpus = Material((Path("corpus.txt"),))
+    subject = Model(
+        "hub:some/model", plain.config, plain.tensors, plain.digests, corpus, plain.file, "c0ffee"
+    )
+    control = controls.broken_copy(subject, name)
+    assert isinstance(control, Model)
+    assert control.commit == "c0ffee"
+    assert control.material is corpus
+    assert control.file is plain.file
 
 
 def test_minilm_is_read_from_its_package() -> None:
