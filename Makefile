@@ -20,7 +20,7 @@ ifeq ($(ARGS),)
 endif
 
 test: .venv/installed
-	OMP_NUM_THREADS=1 .venv/bin/pytest tests/ -n 2 $(ARGS)
+	OMP_NUM_THREADS=1 .venv/bin/pytest tests/ -n 2 --dist loadgroup $(ARGS)
 
 check: .venv/installed
 	.venv/bin/ruff check .

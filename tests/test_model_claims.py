@@ -1,10 +1,16 @@
 """The claims that run a model, on models whose answer is known by construction."""
 
+import copy
+import functools
 import json
 from pathlib import Path
 
 import pytest
 
+from gpt2_helix import controls, subjects, texts
+from gpt2_helix.measure import repetition
+from gpt2_helix.models.built import open_built
+from gpt2_helix.models.model import Model
 from support import Claims, Folder
 
 C, R = "confirmed", "refuted"
@@ -47,6 +53,26 @@ PREDICTED = {
 }
 
 
+_made = functools.cache(open_built)
+
+
+@pytest.fixture
+def made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each built model is measured once, as a subject and as the control of the others."""
+
+    def renamed_later(name: str, material: texts.Material) -> Model:
+        return copy.copy(_made(name, material))
+
+    monkeypatch.setattr(subjects, "open_built", renamed_later)
+    monkeypatch.setattr(controls, "open_built", renamed_later)
+    # Of what the claims say nothing, a little: other pairs, and larger groups.
+    monkeypatch.setattr(texts, "OTHER_PAIRS", 2)
+    monkeypatch.setattr(repetition, "SWEPT", ("average-5", "average-10"))
+    monkeypatch.setattr(repetition, "LARGER", ("average-20",))
+
+
+@pytest.mark.xdist_group("built")
+@pytest.mark.usefixtures("made_once")
 @pytest.mark.parametrize("subject", PREDICTED)
 def test_verdicts_are_those_that_construction_predicts(
     subject: str, run_claims: Claims, tmp_path: Path
