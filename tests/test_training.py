@@ -49,7 +49,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "texts").symlink_to(ROOT / "data/texts")
     (folder / "training").mkdir()
     for work in sorted((ROOT / "data/training").glob("*.txt")):
-        (folder / "training" / work.name).write_text(work.read_text()[:60_000])
+        (folder / "training" / work.name).write_text(work.read_text()[:20_000])
     return folder
 
 
@@ -63,6 +63,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Recipe:
     recipe = Recipe(**SMALL)
     monkeypatch.setattr(loop, "read_recipe", lambda name: recipe)
     monkeypatch.setattr(loop, "EVERY", 2)
+    monkeypatch.setattr(exam, "STRINGS", 2)
     return recipe
 
 
