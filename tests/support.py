@@ -19,6 +19,8 @@ CONFIG = {
     "previous_token_heads": [[2, 2], [3, 3], [4, 11]],
     "heads_looking_back": [[0, 3], [0, 4], [0, 7]],
 }
+SMALL = {"n_positions": 258, "n_embd": 192}
+"""Sizes of a model on which claims about positions are judged quickly."""
 Run = subprocess.CompletedProcess[str]
 Folder = Callable[..., Path]
 Claims = Callable[..., Run]
@@ -33,3 +35,8 @@ def helix_rows(n: int = 1024, d_model: int = 768, turns: float = 3, seed: int = 
     directions = np.linalg.qr(rng.standard_normal((d_model, 3)))[0].T
     noise = 0.002 * rng.standard_normal((n, d_model))
     return (coordinates @ directions + noise).astype(np.float32)
+
+
+def small(folder: Folder) -> Path:
+    """A small model folder: a helix for positions."""
+    return folder(config=SMALL, tensors={"wpe.weight": helix_rows(258, 192)})

@@ -12,7 +12,7 @@ import pytest
 import gpt2_helix as gh
 from gpt2_helix.models.in_memory import StateDict
 from gpt2_helix.places import DATA
-from support import Claims, helix_rows
+from support import Claims, helix_rows, small
 
 Report = dict[str, Any]
 QUICK = ("architecture.*", "helix.axis", "kernels.local-heads", "heads.main-previous-token")
@@ -90,7 +90,7 @@ def test_a_bridge_is_judged_by_the_weights_it_was_given() -> None:
 
 
 def test_a_folder_and_a_pattern_of_claims(folder: Any) -> None:
-    verdicts = gh.judge(folder(), "helix.*")
+    verdicts = gh.judge(small(folder), "helix.*")
     assert {claim.partition(".")[0] for claim in verdicts} == {"helix"}
     assert {verdict.verdict for verdict in verdicts.values()} == {"confirmed"}
     frame = verdicts.to_frame()

@@ -4,20 +4,14 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gpt2_helix.controls import CONTROLS, shuffled_rows
 from gpt2_helix.plugin import declared
-from support import ROOT, Claims, Folder, helix_rows
-
-SMALL = {"n_positions": 258, "n_embd": 192}
-"""Sizes of a model on which claims about positions are judged quickly."""
-
-
-def small(folder: Folder) -> Path:
-    return folder(config=SMALL, tensors={"wpe.weight": helix_rows(258, 192)})
+from support import ROOT, SMALL, Claims, Folder, helix_rows, small
 
 
 def verdicts(path: Path) -> dict[str, str]:
@@ -152,27 +146,34 @@ def test_a_verdict_other_than_the_expected_one_is_a_failure(
     assert f"--expect: expected {report} as --claims-json writes it" in ran.stderr
 
 
-@pytest.mark.parametrize("selection", [["-k", "circle"], ["-n", "2"]])
 def test_verdicts_do_not_hang_on_what_else_runs(
-    folder: Folder,
-    run_claims: Claims,
-    run_process: Claims,
-    tmp_path: Path,
-    selection: list[str],
+    folder: Folder, run_claims: Claims, run_process: Claims, tmp_path: Path
 ) -> None:
+    """Neither on other claims nor on the process; and workers show the text of one process."""
+
+    def judged(run: Claims, *selection: str) -> tuple[dict[str, Any], str]:
+        report = tmp_path / "out.json"
+        ran = run("--subject", path, "--claims-json", str(report), *selection)
+        claims = json.loads(report.read_text())["claims"]
+        return {claim["id"]: claim for claim in claims}, ran.stdout
+
+    def shown(out: str) -> list[str]:
+        return out[out.index("= what the post says") :].splitlines()[:-1]
+
     path = str(small(folder))
-    all_of_them, some = tmp_path / "all.json", tmp_path / "some.json"
-    run_claims("--subject", path, "-k", "helix", "--claims-json", str(all_of_them))
-    run = run_process if "-n" in selection else run_claims
-    run("--subject", path, "-k", "helix", "--claims-json", str(some), *selection)
-    every = {c["id"]: c for c in json.loads(all_of_them.read_text())["claims"]}
-    chosen = {c["id"]: c for c in json.loads(some.read_text())["claims"]}
-    assert chosen
-    assert chosen == {claim: every[claim] for claim in chosen}
+    every, out = judged(run_claims, "-k", "helix or output")
+    chosen, _ = judged(run_claims, "-k", "circle")
+    assert chosen == {"helix.circle": every["helix.circle"]}
+    by_workers, workers = judged(run_process, "-k", "helix or output", "-n", "2")
+    assert by_workers == every
+    assert shown(workers) == shown(out)
+    for line in ("subject: ", "evidence: live, from wpe.weight"):
+        assert workers.count(line) == 1
 
 
 def test_helix_claims_import_nothing_slow(folder: Folder, run_process: Claims) -> None:
-    ran = run_process("--subject", str(folder()), "-k", "helix", PYTHONPROFILEIMPORTTIME="1")
+    options = ("--subject", str(small(folder)), "-k", "helix")
+    ran = run_process(*options, PYTHONPROFILEIMPORTTIME="1")
     assert ran.returncode == 0, ran.stdout
     imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
     assert "numpy" in imported
@@ -265,10 +266,10 @@ def test_heads_that_nobody_named_are_not_found_without_attention(
 
 def test_a_control_keeps_the_text_of_its_subject(run_claims: Claims, tmp_path: Path) -> None:
     report = tmp_path / "out.json"
-    subject = ("--subject", "control:shuffled-rows:mini")
-    ran = run_claims(*subject, "-k", "first_word", "--claims-json", str(report))
+    subject = ("--subject", "control:shuffled-rows:mini", "--windows", "2")
+    ran = run_claims(*subject, "-k", "main_previous", "--claims-json", str(report))
     assert ran.returncode == 1, ran.stdout
-    assert verdicts(report) == {"repetition.first-word": "refuted"}
+    assert verdicts(report) == {"heads.main-previous-token": "refuted"}
 
 
 def test_a_large_vocabulary_stops_no_claim_about_positions(
@@ -322,9 +323,13 @@ def test_records_of_another_model_are_judged(run_claims: Claims, tmp_path: Path)
 
 
 def test_claims_are_judged_wherever_pytest_is_told_to_look(
-    folder: Folder, run_claims: Claims
+    folder: Folder, run_claims: Claims, tmp_path: Path
 ) -> None:
-    ran = run_claims(".", "--subject", str(small(folder)), "-k", "test_neighbours")
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT / "claims", copy / "claims")
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    options = ("--subject", str(small(folder)), "-k", "test_neighbours")
+    ran = run_claims(".", *options, cwd=copy)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "1 confirmed" in ran.stdout
 

@@ -20,7 +20,7 @@ from gpt2_helix import survey
 from gpt2_helix.errors import SubjectError
 from gpt2_helix.survey import expand
 from gpt2_helix.survey_rows import Row, draw, figure_of, read_table, write_table
-from hub_server import Hub, commit_of, serve
+from hub_server import Fault, Hub, commit_of, serve
 from support import ROOT
 
 MODEL = "lab/gpt2"
@@ -64,10 +64,15 @@ def test_a_survey_that_is_interrupted_goes_on(hub: Hub, tmp_path: Path) -> None:
     environment = {**kept, "HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub.endpoint}
     environment["HF_HUB_ETAG_TIMEOUT"] = "60"  # Whatever else this machine is doing.
     into = tmp_path / "survey"
-    arguments = ["survey", PATTERN, "--claims", "positions", "--into", str(into), "--workers", "2"]
+    arguments = ["survey", PATTERN, "--claims", "positions", "--into", str(into)]
     command = [sys.executable, "-m", "gpt2_helix", *arguments]
+    hub.faults = [Fault(pace=0.5)]  # So that some rows are left to measure.
     first = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        [*command, "--workers", "2"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )
     while len(measured(into)) < 3:
         assert first.poll() is None, first.communicate()
@@ -77,7 +82,12 @@ def test_a_survey_that_is_interrupted_goes_on(hub: Hub, tmp_path: Path) -> None:
     before = measured(into)
     hub.forget()
     again = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        [*command, "--workers", "1"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert again.returncode == 0, again.stderr
     assert f"{len(before)} of {len(STEPS)} rows kept" in again.stdout
