@@ -239,7 +239,7 @@ def test_workers_of_xdist_end_on_spoilt_tensors_as_one_process_does(
         (early, "found 1 of 786432 that"),
         (spoilt(folder), "h.0.ln_1.bias to hold"),
     ):
-        ran = run_process("--subject", str(path), "-k", "local_heads or 144", "-n", "2")
+        ran = run_process("--subject", str(path), "-k", "local_heads or 144", "-n", "1")
         said = ran.stdout + ran.stderr
         assert ran.returncode == pytest.ExitCode.USAGE_ERROR, said
         assert sum(line in row for row in said.splitlines() if row.startswith("ERROR")) == 1, said
