@@ -22,6 +22,7 @@ import torch
 
 from gpt2_helix.models import gpt2
 from gpt2_helix.models.architecture import W_POS
+from gpt2_helix.models.model import Model
 from gpt2_helix.subjects import open_subject
 
 ROOT = Path(__file__).parent.parent
@@ -37,6 +38,7 @@ FAMILY = "helix"
 def checkpoint(folder: str) -> tuple[bytes, bytes]:
     """``config.json`` and ``pytorch_model.bin``; all tensors but the positions are zero."""
     model = open_subject(folder, ROOT / "data")
+    assert isinstance(model, Model)
     state = {
         name: torch.zeros(shape, dtype=torch.float16)
         for name, shape in gpt2.shapes(model.config).items()

@@ -81,9 +81,10 @@ def test_the_table_of_random_walks_holds_what_is_drawn_and_recorded() -> None:
 
 @pytest.mark.parametrize("size", [3, 40])
 def test_a_rank_correlation_is_scipys_with_and_without_equal_values(size: int) -> None:
-    values = np.random.default_rng(0).integers(size, size=50).astype(float)
-    theirs = float(spearmanr(values, np.arange(50)).statistic)
-    assert helix._rank_correlation(values) == pytest.approx(theirs)
+    values, others = np.random.default_rng(0).integers(size, size=(2, 50)).astype(float)
+    for other in (others, np.arange(50.0)):
+        theirs = float(spearmanr(values, other).statistic)
+        assert helix.rank_correlation(values, other) == pytest.approx(theirs)
 
 
 def test_phase_randomising_keeps_each_power_spectrum() -> None:

@@ -57,7 +57,7 @@ STATEMENTS = {
     ),
     "not-by-position": Statement(
         "So they do not look up the previous position in the position vectors.",
-        ("kernels.main-heads-ignore-raw-positions", "most_on_previous"),
+        ("kernels.main-heads-ignore-raw-positions", "previous"),
     ),
     "backwards": Statement(
         "Attention that only looks backwards still points them to nearby tokens.",

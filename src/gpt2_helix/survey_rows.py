@@ -164,7 +164,7 @@ def _side_by_side(
     axes.axvline(bound, color="0.6", lw=0.8, ls="--")
     if max(map(abs, values)) > FAR * max(abs(bound), 1):
         axes.set_xscale("log" if min(values) > 0 else "symlog")
-        axes.xaxis.get_major_locator().set_params(numticks=4)
+        axes.locator_params("x", numticks=4)
         axes.xaxis.set_minor_locator(NullLocator())
     axes.set_yticks(range(len(groups)), groups)
     axes.set_ylim(len(groups) - 0.5, -0.5)

@@ -14,7 +14,7 @@ from gpt2_helix import doctoring
 from gpt2_helix.claim import rounded
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.errors import MissingInputError
-from gpt2_helix.measure import attention_only
+from gpt2_helix.measure import attention_only, helix
 from gpt2_helix.measure.attention_only import (
     DIGITS,
     ByHead,
@@ -140,6 +140,4 @@ def _named(attention_alone: AttentionAlone, names: Iterable[str]) -> list[Head]:
 
 def _spearman(found: Float[np.ndarray, " head"], whole: ByHead) -> float:
     """Spearman correlation of the same heads, here and in the whole model."""
-    from scipy.stats import spearmanr  # Not above: most claims need not wait for it.
-
-    return rounded(spearmanr(found, list(whole.values())).statistic, DIGITS)
+    return rounded(helix.rank_correlation(found, np.array(list(whole.values()))), DIGITS)

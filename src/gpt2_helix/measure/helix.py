@@ -224,19 +224,24 @@ def split(curve: Curve) -> tuple[int, Float[np.ndarray, "position 2"], float]:
     The component that follows position best, the other two, and the axis' absolute Spearman
     correlation with position.
     """
-    climbs = [abs(_rank_correlation(curve[:, j])) for j in range(3)]
+    position = np.arange(len(curve))
+    climbs = [abs(rank_correlation(curve[:, j], position)) for j in range(3)]
     axis = int(np.argmax(climbs))
     return axis, np.delete(curve, axis, axis=1), climbs[axis]
 
 
-def _rank_correlation(values: Float[np.ndarray, " position"]) -> float:
-    """Spearman correlation with position; equal values share their mean rank.
+def rank_correlation(some: Float[np.ndarray, " n"], others: Float[np.ndarray, " n"]) -> float:
+    """Spearman correlation; equal values share their mean rank.
 
     As ``scipy.stats.spearmanr``, whose import takes as long as judging a claim.
     """
+    return float(np.corrcoef(_ranks(some), _ranks(others))[0, 1])
+
+
+def _ranks(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = (counts.cumsum() - (counts - 1) / 2)[inverse]
-    return float(np.corrcoef(ranks, np.arange(len(values)))[0, 1])
+    ranks: Float[np.ndarray, " n"] = (counts.cumsum() - (counts - 1) / 2)[inverse]
+    return ranks
 
 
 def radius(curve: Curve) -> float:

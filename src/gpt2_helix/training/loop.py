@@ -1,4 +1,7 @@
-"""The training loop: from random weights to a model in ``data/``, the same bytes every time.
+"""The training loop: from random weights to a model in ``data/``.
+
+Trained again on the same machine, a model has the same bytes. On another, sums may be rounded
+differently, and thousands of steps later most digits differ.
 
 Nothing in it knows of averaged positions: positions are learned like every other weight, from the
 next token alone. Held-out text is looked at on the way, and changes nothing.
