@@ -230,3 +230,7 @@ def test_a_refuted_statement_shows_a_number_that_breaks_its_bound() -> None:
     circle |= {"verdict": "refuted", "measured": {"turns": 1.0}}
     (statement,) = roll_up([{**common, **circle, "tolerance": bounds[0]}, claims[1]])
     assert statement.headline == "turns 1"
+    # Refuted as a broken model passed: all of its own bounds are kept.
+    axis |= {"measured": {"climb": 0.99}}
+    (statement,) = roll_up([{**common, **axis, "tolerance": bounds[1]}])
+    assert statement.headline == ""

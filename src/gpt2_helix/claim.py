@@ -500,7 +500,8 @@ def roll_up(verdicts: Sequence[Mapping[str, Any]]) -> list[StatementVerdict]:
 def _headline(claims: Sequence[Mapping[str, Any]], claim: str, name: str) -> tuple[str, str]:
     """The number that says most, and of several the one nearest to breaking its bound.
 
-    Of a refuted statement it is a number that breaks its bound, whichever claim measured it.
+    Of a refuted statement it is a number that breaks its bound, whichever claim measured it; if
+    none does, broken models passed.
     """
     said = [
         (*nearest(labelled(name, v["measured"][name]), v["tolerance"][name]), v["tolerance"][name])
@@ -509,7 +510,8 @@ def _headline(claims: Sequence[Mapping[str, Any]], claim: str, name: str) -> tup
     ]
     refuted = [v for v in claims if v["verdict"] == REFUTED]
     if refuted and all(keeps(number, bound) for _, number, bound in said):
-        said = [found for v in refuted if (found := nearest_bound(v))] or said
+        nearest_of_each = [found for v in refuted if (found := nearest_bound(v))]
+        said = [found for found in nearest_of_each if not keeps(*found[1:])] or said
     if not said:
         return "", ""
     label, number, bound = said[0]
