@@ -224,7 +224,7 @@ def split(curve: Curve) -> tuple[int, Float[np.ndarray, "position 2"], float]:
     The component that follows position best, the other two, and the axis' absolute Spearman
     correlation with position.
     """
-    position = np.arange(len(curve))
+    position = np.arange(len(curve), dtype=np.float64)
     climbs = [abs(rank_correlation(curve[:, j], position)) for j in range(3)]
     axis = int(np.argmax(climbs))
     return axis, np.delete(curve, axis, axis=1), climbs[axis]
