@@ -73,6 +73,8 @@ def test_a_survey_that_is_interrupted_goes_on(hub: Hub, tmp_path: Path) -> None:
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
+        # Where the suite itself runs in the background of a shell, it ignores SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while len(measured(into)) < 3:
         assert first.poll() is None, first.communicate()

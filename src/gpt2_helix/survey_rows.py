@@ -2,8 +2,8 @@
 
 import csv
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -55,6 +55,18 @@ class Row:
     def group(self) -> str:
         """The subject without its revision: one line of the figure."""
         return self.subject.partition("@")[0] if self.step is not None else self.subject
+
+    def of_claims(self, claims: Container[str]) -> "Row":
+        """The row with what was found for these claims alone."""
+        return replace(
+            self,
+            verdicts={claim: found for claim, found in self.verdicts.items() if claim in claims},
+            numbers={
+                name: found
+                for name, found in self.numbers.items()
+                if name.partition(":")[0] in claims
+            },
+        )
 
 
 def write_table(rows: Sequence[Row], path: Path) -> None:
@@ -123,7 +135,9 @@ def figure_of(rows: Sequence[Row]) -> Figure | None:
     by_step = any(row.step is not None for row in rows)
     across = min(3 if by_step else 5, len(panels))
     down = -(-len(panels) // across)
-    size = (3.4 * across, 2.6 * down) if by_step else (2 * across, (0.2 * len(groups) + 0.9) * down)
+    size = (
+        (3.4 * across, 2.6 * down) if by_step else (1.7 * across, (0.2 * len(groups) + 0.9) * down)
+    )
     figure = Figure(figsize=size, layout="constrained")
     for at, (name, bound) in enumerate(panels.items()):
         first = figure.axes[at - at % across] if at % across and not by_step else None
