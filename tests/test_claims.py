@@ -130,12 +130,15 @@ def test_a_verdict_other_than_the_expected_one_is_a_failure(
     assert ran.returncode == 0, ran.stdout
     assert "2 refuted" in ran.stdout
     assert "2 xfailed" in ran.stdout
+    as_expected = f"as expected: all as in {report}"
+    assert as_expected in ran.stdout
     content = json.loads(report.read_text())
     content["claims"][0]["verdict"] = "confirmed"
     report.write_text(json.dumps(content))
     ran = run_claims(*model, "--expect", str(report))
     assert ran.returncode == 1
     assert "helix.axis: expected confirmed as recorded, found refuted" in ran.stdout
+    assert as_expected not in ran.stdout
     report.write_text('{"claims": []}')
     ran = run_claims(*model, "--expect", str(report))
     assert ran.returncode == 1

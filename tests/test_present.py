@@ -100,6 +100,14 @@ def test_blocked_claims_are_one_line_that_says_what_would_judge_them() -> None:
     )
     text = present.claims(report_of(two[0], evidence="recorded"), 100)
     assert text.endswith("1 claim needs the whole model; to judge them: --subject FOLDER")
+    beside = claim(**{**blocked, "needs": "A, D", "missing": ["published attention"]})
+    assert present.claims(report_of(beside), 100).split(maxsplit=1)[1] == (
+        "1 claim needs the attention weights and published measurements: missing published "
+        "attention"
+    )
+    assert "need the attention weights or the whole model: missing wte.weight, b" in (
+        present.claims(report_of(two[0], beside), 100)
+    )
     verbose = present.claims(report_of(*two), 100, verbose=True)
     assert "helix.axis\n           missing: b, c" in verbose
 

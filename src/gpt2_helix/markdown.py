@@ -43,7 +43,7 @@ def claims_table(report: Report) -> str:
     for c in report["claims"]:
         said = present.said(c, c["evidence"]).replace(present.HARD_SPACE, " ")
         if c["verdict"] == BLOCKED:
-            said = f"needs {present.needs(c['needs'])}"
+            said = f"needs {present.needs([c['needs']])}"
         refuted = sum(control["verdict"] == REFUTED for control in c["controls"])
         controls = f"{refuted} of {len(c['controls'])}" if c["controls"] else ""
         rows.append([f"`{c['id']}`", c["says"], _bold(c["verdict"]), said, controls])

@@ -331,6 +331,9 @@ def pytest_terminal_summary(
         why = [str(report.longrepr.reprcrash.message).removeprefix("Failed: ") for report in short]
         section("FAILED", "\n".join(line for one in why for line in present.wrapped(one, width)))
     terminalreporter.write_line(present.counts(found))
+    expected = config.stash[_EXPECTED]
+    if expected is not None and all(c["verdict"] == expected.get(c["id"]) for c in found["claims"]):
+        terminalreporter.write_line(f"as expected: all as in {config.getoption('--expect')}")
     if path := config.getoption("--claims-json"):
         from gpt2_helix.records import write_json
 

@@ -30,6 +30,7 @@ NEEDS = {
     "config": "a config.json",
     "P": "the position matrix",
     "A": "the attention weights",
+    "A, D": "the attention weights and published measurements",
     "D": "the whole model",  # Or what was published of it; but that would have been found.
     "F": "the whole model",
 }
@@ -224,7 +225,7 @@ def _number(value: Number) -> str:
 def _blocked(blocked: Sequence[Mapping[str, Any]], subject: Mapping[str, Any]) -> str:
     """One line for all blocked claims: what they need, and what would judge them."""
     verb = "needs" if len(blocked) == 1 else "need"
-    wanted = needs(",".join(c["needs"] for c in blocked), " or ")
+    wanted = needs(c["needs"] for c in blocked)
     need = f"{_counted(len(blocked), 'claim')} {verb} {wanted}"
     if subject["evidence"] == "live":
         missing = list(dict.fromkeys(name for c in blocked for name in c["missing"]))
@@ -234,10 +235,12 @@ def _blocked(blocked: Sequence[Mapping[str, Any]], subject: Mapping[str, Any]) -
     return f"{need}; to judge them: {hub}{_hard('--subject FOLDER')}"
 
 
-def needs(codes: str, conjunction: str = " and ") -> str:
-    """What claims need, in words; ``codes`` are those of ``Claim.needs``."""
-    wanted = {code.strip() for code in codes.split(",")}
-    return conjunction.join(dict.fromkeys(NEEDS[code] for code in NEEDS if code in wanted))
+def needs(codes: Iterable[str]) -> str:
+    """What claims need, in words; a code is what ``Claim.needs`` holds."""
+    asked = set(codes)
+    if len(asked) > 1 or not asked <= NEEDS.keys():
+        asked = {part.strip() for code in asked for part in code.split(",")}
+    return " or ".join(dict.fromkeys(NEEDS[code] for code in NEEDS if code in asked))
 
 
 def wrapped(text: str, width: int) -> list[str]:
