@@ -15,20 +15,12 @@ they may have or not, and what averaging or silencing does to them was not looke
 import pytest
 
 from gpt2_helix.claim import Measured, Subject
+from gpt2_helix.families import BREAK_ATTENTION_ALONE
 from gpt2_helix.measure import attention_only, attention_published
 
 ATTENDS = {"attention": ">= 0.1"}
 WHY_ATTENDS = "A tenth is what these heads stay below when they are fed raw positions."
 EXPLORED = "Set after exploring GPT-2 small."
-BROKEN = [
-    "shuffled-rows",
-    "reversed-rows",
-    "no-positions",
-    "gaussian-rows",
-    "random-walk",
-    "sinusoidal",
-    "random-weights",
-]
 
 
 @pytest.mark.claim(
@@ -39,7 +31,7 @@ BROKEN = [
     tolerance={"times_raw": ">= 2", "rank_over_first_sixth": "<= 1", **ATTENDS},
     why=f"{WHY_ATTENDS} The first sixth of the heads is 24 of GPT-2 small's 144, and at least as "
     f"many as are named. {EXPLORED}",
-    refuted_by=BROKEN,
+    refuted_by=BREAK_ATTENTION_ALONE,
     settled_by_finding={"rank_over_first_sixth": "previous_token_heads"},
 )
 def test_previous_token(subject: Subject, measured: Measured) -> None:
@@ -65,7 +57,7 @@ def test_previous_token(subject: Subject, measured: Measured) -> None:
     tolerance={"kept_20": ">= 0.9", "kept_10": ">= 0.9", "kept_5": ">= 0.9", **ATTENDS},
     why=f"{WHY_ATTENDS} One draw of tokens differs from the next by more than what the three lose "
     f"in groups of twenty. {EXPLORED}",
-    refuted_by=BROKEN,
+    refuted_by=BREAK_ATTENTION_ALONE,
 )
 def test_survives_averaging(subject: Subject, measured: Measured) -> None:
     """They find it on positions averaged in groups of 5, 10 and 20."""
@@ -87,7 +79,7 @@ def test_survives_averaging(subject: Subject, measured: Measured) -> None:
     },
     why=f"{WHY_ATTENDS} A quarter lost at 100 is far beyond what the draw of tokens makes, and one "
     f"group of all positions leaves little more than no positions do. {EXPLORED}",
-    refuted_by=BROKEN,
+    refuted_by=BREAK_ATTENTION_ALONE,
 )
 def test_breaks_by_100(subject: Subject, measured: Measured) -> None:
     """They lose it in groups of 50 to 100, and nearly all in one group."""
@@ -109,7 +101,7 @@ def test_breaks_by_100(subject: Subject, measured: Measured) -> None:
     needs="A",
     tolerance={"without_layer_0": "<= 0.3333", **ATTENDS},
     why=f"{WHY_ATTENDS} At most a third is kept where layer 0 does most of the work. {EXPLORED}",
-    refuted_by=[*BROKEN, "idle-first-layer"],
+    refuted_by=[*BREAK_ATTENTION_ALONE, "idle-first-layer"],
 )
 def test_first_layer(subject: Subject, measured: Measured) -> None:
     """With the heads of layer 0 silenced each keeps at most a third of it."""
@@ -130,7 +122,7 @@ def test_first_layer(subject: Subject, measured: Measured) -> None:
     },
     why=f"{WHY_ATTENDS} The weights alone, without positions, already put the heads in some order; "
     f"the bound stands above what that gives. {EXPLORED}",
-    refuted_by=[*BROKEN, "published-heads-in-random-order"],
+    refuted_by=[*BREAK_ATTENTION_ALONE, "published-heads-in-random-order"],
 )
 def test_published(subject: Subject, measured: Measured) -> None:
     """Attention alone predicts which heads attend to the previous token in the whole model."""

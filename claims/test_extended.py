@@ -13,20 +13,12 @@ does not feed extended embeddings or content alone.
 import pytest
 
 from gpt2_helix.claim import Measured, Subject
+from gpt2_helix.families import BREAK_ATTENTION_ALONE
 from gpt2_helix.measure import attention_only, extended
 
 ATTENDS = {"attention": ">= 0.1"}
 WHY_ATTENDS = "A tenth is what these heads stay below when they are fed raw positions."
 EXPLORED = "Set after exploring GPT-2 small."
-BROKEN = [
-    "shuffled-rows",
-    "reversed-rows",
-    "no-positions",
-    "gaussian-rows",
-    "random-walk",
-    "sinusoidal",
-    "random-weights",
-]
 
 
 @pytest.mark.claim(
@@ -36,7 +28,7 @@ BROKEN = [
     needs="A",
     tolerance={"from_extended": ">= 0.5", "from_content": "<= 0.25", **ATTENDS},
     why=f"{WHY_ATTENDS} Most of it is more than half. {EXPLORED}",
-    refuted_by=BROKEN,
+    refuted_by=BREAK_ATTENTION_ALONE,
 )
 def test_enough(subject: Subject, measured: Measured) -> None:
     """Fed extended positional embeddings alone each keeps most of it; fed content alone, little."""
@@ -58,7 +50,7 @@ def test_enough(subject: Subject, measured: Measured) -> None:
         **ATTENDS,
     },
     why=f"{WHY_ATTENDS} {EXPLORED}",
-    refuted_by=BROKEN,
+    refuted_by=BREAK_ATTENTION_ALONE,
 )
 def test_survives_averaging(subject: Subject, measured: Measured) -> None:
     """Extended positional embeddings of positions averaged in groups up to 20 serve as well."""

@@ -5,6 +5,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import style
+from gpt2_helix.families import WITHOUT_ORDER
 
 NEEDS = (
     "attention_only",
@@ -14,15 +15,6 @@ CLAIMS = (
     "attention-only.previous-token",
     "attention-only.survives-averaging",
     "attention-only.breaks-by-100",
-)
-
-OF_POSITIONS = (
-    "shuffled-rows",
-    "reversed-rows",
-    "no-positions",
-    "gaussian-rows",
-    "random-walk",
-    "sinusoidal",
 )
 
 
@@ -42,7 +34,7 @@ def draw(subject: str) -> tuple[Figure, str]:
         panel.fill_between(sizes, low, high, color=colour, alpha=0.2, lw=0)
         panel.plot(sizes, seen, "-o", color=colour, ms=3, lw=1.2)
         broken = [
-            record["controls"][name]["main_heads"]["attention"][head] for name in OF_POSITIONS
+            record["controls"][name]["main_heads"]["attention"][head] for name in WITHOUT_ORDER
         ]
         panel.axhspan(
             min(broken),

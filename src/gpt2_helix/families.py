@@ -33,14 +33,19 @@ OF_POSITIONS = (
     "one-row",
 )
 OF_WEIGHTS = (*OF_POSITIONS, "random-weights", "medium-size", "looking-back", "minilm")
-OF_ATTENTION_ALONE = (
+WITHOUT_ORDER = (
     "shuffled-rows",
     "reversed-rows",
     "no-positions",
     "gaussian-rows",
     "random-walk",
     "sinusoidal",
-    "random-weights",
+)
+"""Positions through which attention alone must find no previous token."""
+BREAK_ATTENTION_ALONE = (*WITHOUT_ORDER, "random-weights")
+"""Every claim on attention alone must be refuted on these."""
+OF_ATTENTION_ALONE = (
+    *BREAK_ATTENTION_ALONE,
     "idle-first-layer",
     "published-heads-in-random-order",
 )
