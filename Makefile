@@ -1,15 +1,16 @@
-# Two commands do everything on a machine with Python >= 3.11, git and make:
+# Three commands on a machine with Python >= 3.11, git and make:
 #   make claims    judge the claims, on GPT-2 small and on one model that ships of each kind
 #                  (ARGS="--subject FOLDER" and any option of pytest: on that alone)
+#   make repro     from weights to data, figures and the paper: only what has changed
 #   make test      test the software
 PYTHON ?= python3
-# What pip is told to get torch: a CPU build by default; the README says how to get another.
+# What pip is told to get torch; ARTIFACT.md says how to get another build.
 TORCH ?= torch==2.13.0
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 ARGS ?=
 TRAINED = mini mini-1 mini-2 text text-1 text-2
 
-.PHONY: claims test check data repro up-to-date figures paper trained $(TRAINED) lock clean
+.PHONY: claims test check data repro up-to-date figures notebook paper trained $(TRAINED) lock clean
 
 # GPT-2 small, then one model of each kind that ships: the verdicts on these must be as recorded.
 claims: .venv/installed

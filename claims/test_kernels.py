@@ -101,8 +101,7 @@ def test_averaging(subject: Subject, measured: Measured) -> None:
     needs="A",
     tolerance={"previous": "< 0.1"},
     why="A head that finds the previous token by its position puts most of its attention there; "
-    "a tenth is a fifth of the half that is asked of these heads on text. Set after exploring "
-    "GPT-2 small.",
+    "a tenth is far from most. Set after exploring GPT-2 small.",
     refuted_by=["looking-back"],
 )
 def test_main_heads_ignore_raw_positions(subject: Subject, measured: Measured) -> None:

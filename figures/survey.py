@@ -1,4 +1,4 @@
-"""Every model at hand side by side: the shape of positions, and the kernels of layer 0."""
+"""Every model that is here side by side: the shape of positions, and the kernels of layer 0."""
 
 from matplotlib.figure import Figure
 

@@ -47,7 +47,7 @@ def pinned(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> Path:
     model = HubModel("some/model", sha256=files, W_pos_sha256=digests["wpe.weight"])
     monkeypatch.setitem(HUB_MODELS, "gpt2", model)
     monkeypatch.setattr(cli, "GPT2_SMALL_TENSORS", digests)
-    kernels_alone = replace(families.FAMILIES["kernels"], controls=())
+    kernels_alone = replace(families.FAMILIES["kernels"], controls={})
     monkeypatch.setitem(families.FAMILIES, "kernels", kernels_alone)
     return path
 
@@ -103,7 +103,7 @@ def test_a_model_that_ships_is_measured_into_any_folder(
 def with_family(
     monkeypatch: pytest.MonkeyPatch, measurement: Callable[..., Any], controls: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(cli, "FAMILIES", {"averaging": families.Family((measurement,), controls)})
+    monkeypatch.setattr(cli, "FAMILIES", {"averaging": families.all_of((measurement,), controls)})
 
 
 def test_an_error_in_a_measurement_of_a_control_is_not_swallowed(
@@ -126,7 +126,7 @@ def test_a_control_that_has_nothing_to_measure_is_recorded_as_such(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = folder(config=SIZES, tensors={"wpe.weight": helix_rows(512, D)})
-    helix_alone = {"helix": families.Family((helix.shape,), ("one-row", "looking-back"))}
+    helix_alone = {"helix": families.all_of((helix.shape,), ("one-row", "looking-back"))}
     monkeypatch.setattr(cli, "FAMILIES", helix_alone)
     cli.measure(str(path), "helix", tmp_path / "into")
     controls = json.loads((tmp_path / "into/helix.json").read_text())["controls"]

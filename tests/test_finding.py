@@ -242,7 +242,7 @@ def test_random_weights_have_heads_that_are_found_and_no_claim_holds_of_them(
 def test_a_record_keeps_which_heads_were_found(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(FAMILIES, "kernels", replace(FAMILIES["kernels"], controls=()))
+    monkeypatch.setitem(FAMILIES, "kernels", replace(FAMILIES["kernels"], controls={}))
     into = tmp_path / "record"
     assert cli.main(["measure", "kernels", "--subject", str(folder), "--into", str(into)]) == 0
     live, recorded = open_subject(str(folder), NO_DATA), RecordedSubject("record", into)

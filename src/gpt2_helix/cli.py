@@ -269,13 +269,13 @@ def _record(model: Model, name: str, folder: Path) -> None:
     family = FAMILIES[name]
     measured = {m: model.measure(m) for m in family.measurements}
     of_controls: dict[str, dict[records.Measurement, Any]] = {}
-    for control in track(
-        family.controls,
+    for control, asked in track(
+        family.controls.items(),
         f"{name:14}",
         disable=not sys.stderr.isatty(),
         transient=True,
     ):
-        if broken := _results(control, model, family.of_controls or family.measurements):
+        if broken := _results(control, model, asked):
             of_controls[control] = broken
     _check_what_was_read(model)
     used = {**model.digests, **model.read}

@@ -4,7 +4,7 @@
 named after its module in ``gpt2_helix.measure``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from gpt2_helix.measure import (
     attention_beside,
     attention_only,
     attention_published,
+    attention_whole,
     averaging,
     extended,
     heads,
@@ -52,6 +53,9 @@ OF_ATTENTION_ALONE = (
 OF_BEHAVIOUR = ("shuffled-rows", "exact-positions", "untrained")
 
 
+Measurement = Callable[..., Any]
+
+
 @dataclass(frozen=True)
 class Family:
     """Measurements that are recorded together.
@@ -61,25 +65,28 @@ class Family:
     measurements
         Functions of one module of ``gpt2_helix.measure``.
     controls
-        Broken copies to record beside the subject, by name in ``controls.CONTROLS``.
-    of_controls
-        What is measured of these; None for all. Enough to refute every claim of the family.
+        Broken copies to record beside the subject, by name in ``controls.CONTROLS``, and what is
+        measured of each: enough to refute every claim of the family.
     """
 
-    measurements: tuple[Callable[..., Any], ...]
-    controls: tuple[str, ...]
-    of_controls: tuple[Callable[..., Any], ...] | None = None
+    measurements: tuple[Measurement, ...]
+    controls: Mapping[str, tuple[Measurement, ...]]
+
+
+def all_of(measurements: tuple[Measurement, ...], controls: Iterable[str] = ()) -> Family:
+    """A family of which everything is measured of every control."""
+    return Family(measurements, dict.fromkeys(controls, measurements))
 
 
 FAMILIES = {
-    "architecture": Family((architecture.heads,), OF_WEIGHTS),
-    "positions": Family((positions.learned,), OF_WEIGHTS),
-    "helix": Family((helix.shape, helix.phantom), OF_WEIGHTS),
-    "averaging": Family(
+    "architecture": all_of((architecture.heads,), OF_WEIGHTS),
+    "positions": all_of((positions.learned,), OF_WEIGHTS),
+    "helix": all_of((helix.shape, helix.phantom), OF_WEIGHTS),
+    "averaging": all_of(
         (averaging.grouping, averaging.distance_from_curve),
         (*OF_WEIGHTS, "groups-one-too-large", "means-across-borders"),
     ),
-    "kernels": Family((kernels.local_heads, kernels.main_heads), OF_WEIGHTS),
+    "kernels": all_of((kernels.local_heads, kernels.main_heads), OF_WEIGHTS),
     "attention_only": Family(
         (
             attention_only.main_heads,
@@ -87,31 +94,47 @@ FAMILIES = {
             attention_only.averaged,
             attention_only.first_layer,
         ),
-        OF_ATTENTION_ALONE,
-        of_controls=(attention_only.main_heads, attention_only.first_layer),
+        {
+            **dict.fromkeys(
+                OF_ATTENTION_ALONE, (attention_only.main_heads, attention_only.first_layer)
+            ),
+            # On a model that looks positions up, reversed rows serve as well; the heads of other
+            # broken copies attend nowhere, which refutes every claim.
+            "reversed-rows": (
+                attention_only.main_heads,
+                attention_only.first_layer,
+                attention_only.averaged,
+            ),
+        },
     ),
     "attention_published": Family(
         (attention_published.rank_correlation, attention_published.order_without_positions),
-        # The other broken copies do not get this far: their heads attend nowhere.
-        ("random-weights", "published-heads-in-random-order"),
-        of_controls=(attention_published.rank_correlation,),
+        dict.fromkeys(
+            ("random-weights", "published-heads-in-random-order"),
+            (attention_published.rank_correlation,),
+        ),
     ),
-    # On a model that looks positions up, reversed rows serve as well; other broken copies attend
-    # to nothing, which ``attention_only`` records.
-    "extended": Family(
-        (extended.fed, extended.averaged), ("reversed-rows",), of_controls=(extended.fed,)
-    ),
-    "attention_beside": Family(
+    "extended": all_of((extended.fed, extended.averaged), ("reversed-rows",)),
+    "attention_beside": all_of(
         (
             attention_beside.sweep,
             attention_beside.every_head,
             attention_beside.other_tokens,
             attention_beside.repeated_token,
-        ),
-        (),
+        )
     ),
-    "output": Family((output.on_text,), OF_BEHAVIOUR),
-    "heads": Family((heads.all_heads, heads.main_heads, heads.survival), OF_BEHAVIOUR),
-    "repetition": Family((repetition.first_word,), OF_BEHAVIOUR),
-    "patterns": Family((patterns.of_main_heads,), ()),
+    "attention_whole": all_of(
+        (
+            attention_whole.main_heads,
+            attention_whole.all_heads,
+            attention_whole.averaged,
+            attention_whole.first_layer,
+            attention_whole.fed,
+            attention_whole.fed_averaged,
+        )
+    ),
+    "output": all_of((output.on_text,), OF_BEHAVIOUR),
+    "heads": all_of((heads.all_heads, heads.main_heads, heads.survival), OF_BEHAVIOUR),
+    "repetition": all_of((repetition.first_word,), OF_BEHAVIOUR),
+    "patterns": all_of((patterns.of_main_heads,)),
 }

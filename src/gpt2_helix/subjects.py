@@ -172,7 +172,7 @@ def _on_the_hub(spec: str) -> HubModel:
 
 
 def weaker_evidence(subject: Subject, data: Path) -> list[Subject]:
-    """Other measurements of GPT-2 small, for claims that cannot be judged on what is at hand.
+    """Other measurements of GPT-2 small, for claims that cannot be judged on what is there.
 
     Returns
     -------

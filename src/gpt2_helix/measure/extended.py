@@ -28,14 +28,14 @@ from gpt2_helix.measure.attention_only import (
     over_draws,
     window_of,
 )
-from gpt2_helix.models.attention_alone import PART, AttentionAlone, Window
+from gpt2_helix.models.attention_alone import AttentionAlone, Window
 from gpt2_helix.models.config import Head
 from gpt2_helix.parameters import PARAMETERS
 
 _CHOSEN = PARAMETERS.extended
 N_DRAWS = _CHOSEN.draws
 N_DRAWS_OF_CONTENT = _CHOSEN.draws_of_content
-PARTS = N_DRAWS // PART
+PARTS = N_DRAWS // AttentionAlone.part
 """Of the draws: each is left out in turn, to see how much the mean depends on the draws."""
 
 Parts = dict[int, Float[np.ndarray, "part position d_model"]]

@@ -25,9 +25,6 @@ SEED = 20230810
 BATCH = 4
 """Draws that share a matrix product: larger ones gain no speed and cost memory."""
 
-PART = 16
-"""Draws that share a mean residual stream; how many are asked for is a multiple of it."""
-
 QUERIES = 75
 """Queries whose attention is computed at once: what they see then fits the processor's cache."""
 
@@ -38,7 +35,7 @@ Stream = Float[np.ndarray, "draw position d_model"]
 Previous = Float[np.ndarray, "draw head query"]
 """Attention of each query to the position before it; that of query 0 is NaN."""
 
-_NOTHING: Mapping[int, Float[np.ndarray, "position d_model"]] = MappingProxyType({})
+NOTHING: Mapping[int, Float[np.ndarray, "position d_model"]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ class Found:
         Attention to the previous token, of the heads that were asked for.
     entering
         By layer of these heads, the mean residual stream that enters it: one mean over each
-        ``PART`` draws, in order.
+        ``AttentionAlone.part`` draws, in order.
     """
 
     previous: Previous
@@ -147,6 +144,9 @@ class AttentionAlone:
         means over queries and draws that are recorded in the eighth.
     """
 
+    part = 16
+    """Draws that share a mean residual stream; how many are asked for is a multiple of it."""
+
     def __init__(
         self,
         W_pos: Positions,
@@ -159,7 +159,7 @@ class AttentionAlone:
         self.W_pos = W_pos
         self.positions = min(positions, len(W_pos))
         self.heads = [Head(layer, head) for layer in range(n_layer) for head in range(n_head)]
-        self._block = block
+        self.block = block
         self._dtype = dtype
         self._found: dict[tuple[str, tuple[Head, ...], AnyTokens], Found] = {}
         self._masks: dict[int | None, Float[np.ndarray, "query key"]] = {}
@@ -181,15 +181,19 @@ class AttentionAlone:
         Raises
         ------
         ValueError
-            If ``n_draws`` is not a multiple of ``PART``.
+            If ``n_draws`` is not a multiple of ``part``.
         """
-        if n_draws % PART:
-            raise ValueError(f"n_draws: expected a multiple of {PART}, found {n_draws}")
+        if n_draws % self.part:
+            raise ValueError(f"n_draws: expected a multiple of {self.part}, found {n_draws}")
         key = (name, tuple(heads), tokens)
         for (its_name, its_heads, its_tokens), found in self._found.items():
             of_all = (its_name, its_tokens) == (name, tokens) and set(heads) <= set(its_heads)
             if of_all and len(found.previous) >= n_draws:
-                return _some(found, [its_heads.index(head) for head in heads], heads, n_draws)
+                at = [its_heads.index(head) for head in heads]
+                return Found(
+                    found.previous[:n_draws, at],
+                    {h.layer: found.entering[h.layer][: n_draws // self.part] for h in heads},
+                )
         known = self._found.get(key)
         have = len(known.previous) if known else 0
         table = doctoring.doctor(self.W_pos, name)
@@ -204,7 +208,7 @@ class AttentionAlone:
         n_draws: int,
         *,
         silent_layers: Sequence[int] = (),
-        without: Mapping[int, Float[np.ndarray, "position d_model"]] = _NOTHING,
+        without: Mapping[int, Float[np.ndarray, "position d_model"]] = NOTHING,
     ) -> Previous:
         """Attention to the previous token, on intact positions, in a model that is changed.
 
@@ -228,7 +232,7 @@ class AttentionAlone:
         tokens: AnyTokens,
         draws: range,
         silent_layers: Sequence[int] = (),
-        without: Mapping[int, Float[np.ndarray, "position d_model"]] = _NOTHING,
+        without: Mapping[int, Float[np.ndarray, "position d_model"]] = NOTHING,
     ) -> Found:
         layers = sorted({head.layer for head in heads})
 
@@ -256,16 +260,16 @@ class AttentionAlone:
             return previous, sums
 
         for layer in range(layers[-1] + 1):
-            self._block(layer)  # Read here: a missing tensor is then found before any work.
+            self.block(layer)  # Read here: a missing tensor is then found before any work.
         batches = [draws[i : i + BATCH] for i in range(0, len(draws), BATCH)]
-        shape = (-(-len(draws) // PART), self.positions, W_pos.shape[1])
+        shape = (-(-len(draws) // self.part), self.positions, W_pos.shape[1])
         entering = {layer: np.zeros(shape) for layer in layers}
         found = []
         with ThreadPoolExecutor(min(os.cpu_count() or 1, MOST_THREADS)) as pool:
             for batch, (previous, sums) in enumerate(pool.map(of_batch, batches)):
                 found.append(previous)
                 for parts, of_layer in zip(entering.values(), sums, strict=True):
-                    parts[batch * BATCH // PART] += of_layer / PART
+                    parts[batch * BATCH // self.part] += of_layer / self.part
         return Found(np.concatenate(found), entering)
 
     def streams(self, entering: Stream, last: int) -> Iterator[Stream]:
@@ -285,7 +289,7 @@ class AttentionAlone:
         self, stream: Stream, layer: int, heads: Sequence[int]
     ) -> Iterator[Float[np.ndarray, "draw query key"]]:
         """Attention pattern of each of some heads of a layer, fed this residual stream."""
-        attention = self._block(layer).attention
+        attention = self.block(layer).attention
         normed = self._normed(self._cast(stream), attention)
         d_model = stream.shape[-1]
         d_head = d_model // attention.n_head
@@ -302,7 +306,7 @@ class AttentionAlone:
 
     def _through(self, stream: Stream, layer: int) -> tuple[Stream, Previous]:
         """The stream after a layer, and attention to the previous token of all of its heads."""
-        block = self._block(layer)
+        block = self.block(layer)
         attention = block.attention
         n_draws, n, d_model = stream.shape
         d_head = d_model // attention.n_head
@@ -325,7 +329,7 @@ class AttentionAlone:
         return leaving, previous
 
     def _biases(self, layer: int) -> Float[np.ndarray, " d_model"]:
-        block = self._block(layer)
+        block = self.block(layer)
         return self._cast(block.b_out + block.mlp_bias)
 
     def _weights(
@@ -378,15 +382,6 @@ def _to_previous(
     found = weights[..., query - query[0], query - 1]
     found[..., query == 0] = np.nan
     return found
-
-
-def _some(found: Found, at: Sequence[int], heads: Sequence[Head], n_draws: int) -> Found:
-    """What was found of some of the heads, over the first draws."""
-    parts = n_draws // PART
-    return Found(
-        found.previous[:n_draws, at],
-        {head.layer: found.entering[head.layer][:parts] for head in heads},
-    )
 
 
 def _one_after_the_other(first: Found, then: Found) -> Found:

@@ -1,4 +1,4 @@
-"""A model whose tensors are at hand, all or some of them, and how it is measured."""
+"""A model with all or some of its tensors, and how it is measured."""
 
 import inspect
 from collections import ChainMap
@@ -30,6 +30,7 @@ from gpt2_helix.models.config import (
     Head,
 )
 from gpt2_helix.models.table import HUB_MODELS
+from gpt2_helix.models.whole_model import WholeModel
 from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.weights.tensors import Array, sha256_of_tensor
 
@@ -254,6 +255,21 @@ class Model:
         from gpt2_helix.models.runner import Runner
 
         return Runner(self.config, {n: self.tensor(n, shape) for n, shape in shapes.items()})
+
+    @cached_property
+    def whole_model(self) -> WholeModel:
+        """The model on as many windows of text as attention alone is fed draws of tokens.
+
+        Raises
+        ------
+        MissingInputError
+            As ``attention_alone`` and ``runner``.
+        """
+        chosen = PARAMETERS.attention_only
+        alone, runner = self.attention_alone, self.runner
+        corpus = texts.read_texts(self.material.corpus)
+        windows = texts.windows(self.tokenizer, corpus, chosen.draws, alone.positions)
+        return WholeModel(alone, runner, windows)
 
     @cached_property
     def tokenizer(self) -> "Tokenizer":

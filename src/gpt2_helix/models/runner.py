@@ -10,7 +10,7 @@ import logging
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -247,6 +247,32 @@ class Runner:
         return PreviousToken(share.cpu().numpy(), attention.cpu().numpy())
 
     @torch.inference_mode()
+    def entering(
+        self,
+        windows: Int[np.ndarray, "window position"],
+        W_pos: Float[np.ndarray, "n_positions d_model"],
+        layers: Collection[int],
+        silent_layers: Collection[int] = (),
+    ) -> dict[int, Float[np.ndarray, "window position d_model"]]:
+        """Residual stream that enters some layers, on windows of text under one doctoring.
+
+        The heads of ``silent_layers`` write nothing; their biases stay.
+        """
+        found: dict[int, Tensor] = {}
+
+        def keep(layer: int, value: Tensor, hook: Any) -> None:
+            found[layer] = value
+
+        def silence(value: Tensor, hook: Any) -> Tensor:
+            return torch.zeros_like(value)
+
+        reading = [(f"blocks.{n}.hook_resid_pre", partial(keep, n)) for n in layers]
+        silencing = [(f"blocks.{n}.attn.o.hook_in", silence) for n in silent_layers]
+        table = self.tables([W_pos]).expand(len(windows), -1, -1)
+        self._hidden(self._tokens(windows), table, hooks=[*reading, *silencing])
+        return {layer: value.cpu().numpy() for layer, value in found.items()}
+
+    @torch.inference_mode()
     def continuations(
         self,
         prefix: Int[np.ndarray, " prefix"],
@@ -289,7 +315,7 @@ class Runner:
     def _unembedding(self) -> Float[Tensor, "d_model vocabulary"]:
         return self._model.lm_head.weight.T
 
-    def _tokens(self, tokens: Int[np.ndarray, " position"]) -> Int[Tensor, " position"]:
+    def _tokens(self, tokens: Int[np.ndarray, "*row position"]) -> Int[Tensor, "*row position"]:
         return torch.from_numpy(tokens.astype(np.int64)).to(self.device)
 
     def _hidden(
