@@ -8,7 +8,7 @@ import io
 import os
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from gpt2_helix.errors import SubjectError
-from gpt2_helix.weights.tensors import Array
+from gpt2_helix.weights.tensors import Array, Tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +27,7 @@ LARGEST_PICKLE = 2**24
 """Bytes; names and shapes of a thousand tensors take a tenth of a million."""
 
 
-class CheckpointFile(Mapping[str, Array]):
+class CheckpointFile(Tensors["Tensor"]):
     """The tensors of one checkpoint, each read when asked for, as float32 or float64.
 
     Raises
@@ -42,22 +42,13 @@ class CheckpointFile(Mapping[str, Array]):
         self.path = path
         with _refusing(str(path)):
             _require_zip(path)
-            self._tensors = _by_name(torch.load(path, weights_only=True, mmap=True))
+            self.stored = _by_name(torch.load(path, weights_only=True, mmap=True))
 
     def __getitem__(self, name: str) -> Array:
-        return _wide(self._tensors[name], f"{self.path}: {name}")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
-
-    def __len__(self) -> int:
-        return len(self._tensors)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._tensors
+        return _wide(self.stored[name], f"{self.path}: {name}")
 
 
-class CheckpointInPart(Mapping[str, Array]):
+class CheckpointInPart(Tensors["Tensor"]):
     """The tensors of a checkpoint that is read in ranges: of a file of 250 MB, what one takes.
 
     Names, types and shapes come from the pickle. It is loaded from an archive in memory that has
@@ -84,12 +75,12 @@ class CheckpointInPart(Mapping[str, Array]):
             self._archive = zipfile.ZipFile(file)
             empty, self._records = self._without_numbers()
             loaded = torch.load(empty, weights_only=True, map_location="meta")
-            self._tensors = _by_name(loaded)
+            self.stored = _by_name(loaded)
 
     def __getitem__(self, name: str) -> Array:
         import torch
 
-        tensor = self._tensors[name]
+        tensor = self.stored[name]
         storage = tensor.untyped_storage()
         with _refusing(self._where):
             record = self._records[storage._checkpoint_offset or 0]
@@ -101,19 +92,6 @@ class CheckpointInPart(Mapping[str, Array]):
                 torch.frombuffer(numbers, dtype=tensor.dtype).reshape(tensor.shape),
                 f"{self._where}: {name}",
             )
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tensors)
-
-    def __len__(self) -> int:
-        return len(self._tensors)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._tensors
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor, which is not read for it."""
-        return tuple(self._tensors[name].shape)
 
     def _without_numbers(self) -> tuple[BinaryIO, dict[int, zipfile.ZipInfo]]:
         """The archive with its pickle and empty records, and each offset in it to the real one."""

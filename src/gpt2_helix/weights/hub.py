@@ -11,7 +11,7 @@ import multiprocessing
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from multiprocessing.pool import ThreadPool
@@ -35,7 +35,7 @@ from gpt2_helix.errors import HubUnreachableError, MissingInputError, SubjectErr
 from gpt2_helix.models.table import HubModel
 from gpt2_helix.weights.files import KINDS, PARTS, Part, open_weights
 from gpt2_helix.weights.ranged import NoSuchFileError, RangedFile, refusing
-from gpt2_helix.weights.tensors import Array, SafetensorsFile, sha256_of_tensor
+from gpt2_helix.weights.tensors import Array, SafetensorsFile, Tensors, sha256_of_tensor
 from gpt2_helix.weights.versions import CACHE, sha256_of_version
 
 LARGEST = 2**24
@@ -192,7 +192,7 @@ class Repository:
         return _within(ANSWER_WITHIN_S, question)
 
 
-class HubTensors(Mapping[str, Array]):
+class HubTensors(Tensors[object]):
     """The tensors of a model on the hub.
 
     The position matrix alone is read in ranges (about 3 MB of GPT-2 small's 548) and kept; any
@@ -224,13 +224,7 @@ class HubTensors(Mapping[str, Array]):
         return self._whole[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names or name in self._stored
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._stored)
-
-    def __len__(self) -> int:
-        return len(self._stored)
+        return name in self._names or name in self.stored
 
     def are_available(self) -> bool:
         """Whether every tensor is cached or the hub answers."""
@@ -251,7 +245,7 @@ class HubTensors(Mapping[str, Array]):
         return PARTS[name](self._repository.open(name), f"{self._repository.name}/{name}")
 
     @property
-    def _stored(self) -> Mapping[str, object]:
+    def stored(self) -> Mapping[str, object]:  # type: ignore[override]
         """Tensors by name; where only the positions are kept and nobody answers, those."""
         with suppress(HubUnreachableError):
             return self._whole if self._whole_is_cached() else self._part
@@ -286,7 +280,7 @@ class HubTensors(Mapping[str, Array]):
         stored = next((name for name in self._names if name in self._part), None)
         if stored is None:
             raise MissingInputError([self._names[0]], self._repository.name)
-        if (shape := self._part.shape(stored)) != self._shape:
+        if (shape := tuple(self._part.stored[stored].shape)) != self._shape:
             raise SubjectError(
                 f"{self._repository.name}: expected {stored} of shape {self._shape} as in "
                 f"config.json, found {shape}"

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from safetensors import SafetensorError, safe_open
 from gpt2_helix.errors import SubjectError
 
 Array = Float[np.ndarray, "..."]
+Entry = TypeVar("Entry")
 BFLOAT16 = "BF16"
 KINDS = ("F16", BFLOAT16, "F32", "F64")
 """Numbers that are read, by their names in a header."""
@@ -36,7 +37,28 @@ class Place(NamedTuple):
     stop: int
 
 
-class SafetensorsFile(Mapping[str, Array]):
+class Tensors(Mapping[str, Array], Generic[Entry]):
+    """Tensors that are read when asked for; no number is read to say which there are.
+
+    Attributes
+    ----------
+    stored
+        What is known of each before it is read, by name.
+    """
+
+    stored: Mapping[str, Entry]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.stored)
+
+    def __len__(self) -> int:
+        return len(self.stored)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.stored
+
+
+class SafetensorsFile(Tensors[Place]):
     """The tensors of one safetensors file, each read when asked for, as float32 or wider.
 
     The header is checked by the safetensors library, which refuses tensors that overlap, leave
@@ -69,27 +91,18 @@ class SafetensorsFile(Mapping[str, Array]):
                 f"{self._where}: expected a whole safetensors file, found another ({found:.160})"
             ) from None
         header.pop("__metadata__", None)
-        self._places = {
-            name: _place(entry, LENGTH_BYTES + length) for name, entry in header.items()
+        self.stored = {
+            name: _place(entry, LENGTH_BYTES + length) for name, entry in sorted(header.items())
         }
 
     def __getitem__(self, name: str) -> Array:
-        if (kind := self._places[name].kind) not in KINDS:
+        if (kind := self.stored[name].kind) not in KINDS:
             known = f"{', '.join(KINDS[:-1])} or {KINDS[-1]}"
             raise SubjectError(f"{self._where}: expected {name} as {known}, found {kind}")
         if kind == BFLOAT16:
-            return self._widened(self._places[name])
+            return self._widened(self.stored[name])
         tensor = self._file.get_tensor(name)
         return tensor.astype(np.float32) if kind == "F16" else tensor
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(sorted(self._places))
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._places
 
     def _widened(self, place: Place) -> Array:
         """Read bfloat16, which numpy lacks: it is the upper half of a float32."""
@@ -97,12 +110,8 @@ class SafetensorsFile(Mapping[str, Array]):
         upper = np.fromfile(self._path, "<u2", count, offset=place.start)
         return (upper.astype("<u4") << 16).view("<f4").reshape(place.shape)
 
-    def place(self, name: str) -> Place:
-        """What a tensor is and where it lies in the file, without reading it."""
-        return self._places[name]
 
-
-class SafetensorsInPart(Mapping[str, Array]):
+class SafetensorsInPart(Tensors[Place]):
     """The tensors of a safetensors file that is read in ranges: its header, and what is asked for.
 
     Both are written where they belong into a sparse file of the same size, so that what checks
@@ -127,26 +136,13 @@ class SafetensorsInPart(Mapping[str, Array]):
             raise SubjectError(f"{where}: expected a header of 1 to {room} bytes, found {length}")
         self._header, self._size = start + file.read(length), size
         with self._sparse_file() as sparse:
-            self._places = {name: sparse.place(name) for name in sparse}
+            self.stored = sparse.stored
 
     def __getitem__(self, name: str) -> Array:
-        place = self._places[name]
+        place = self.stored[name]
         self._file.seek(place.start)
         with self._sparse_file(place.start, self._file.read(place.stop - place.start)) as sparse:
             return sparse[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._places
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor, which is not read for it."""
-        return self._places[name].shape
 
     @contextmanager
     def _sparse_file(self, start: int = 0, content: bytes = b"") -> Iterator[SafetensorsFile]:
