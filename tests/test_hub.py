@@ -178,6 +178,8 @@ def test_positions_are_received_alone_out_of_a_checkpoint(hub: Hub) -> None:
     assert hub.served[CHECKPOINT] <= W_POS.nbytes / 2 + 2 * AHEAD
     assert hub.served[CHECKPOINT] < len(hub.repositories[MODEL][CHECKPOINT]) / 3
     assert WEIGHTS not in hub.served
+    asked = [request for request in hub.requests if request.startswith(f"HEAD /{MODEL}/resolve")]
+    assert [request.rpartition("/")[2] for request in asked] == [WEIGHTS, CHECKPOINT]
     whole = tensors(UNPINNED)
     np.testing.assert_array_equal(whole["transformer.wte.weight"], OTHER)
     np.testing.assert_array_equal(whole["transformer.wpe.weight"], expected)

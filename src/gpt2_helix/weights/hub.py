@@ -6,29 +6,22 @@ everywhere, and a file is downloaded once for all programs. Added here: a limit 
 the first answer, digests, errors of one line, and the positions read alone.
 """
 
-import hashlib
 import multiprocessing
 import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from functools import cached_property
+from contextlib import closing, suppress
+from functools import cache, cached_property, partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import TypeVar
 
-from huggingface_hub import (
-    HfFileMetadata,
-    constants,
-    get_hf_file_metadata,
-    get_token,
-    hf_hub_download,
-    hf_hub_url,
-    try_to_load_from_cache,
-)
+import huggingface_hub as hf
+from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+from huggingface_hub.utils.sha import git_hash
 from safetensors.numpy import save_file
 
 from gpt2_helix.errors import HubUnreachableError, MissingInputError, SubjectError
@@ -46,7 +39,6 @@ DIGEST = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 """The hub names a large file by its sha256 and a small one as git does."""
 ANSWER_WITHIN_S = float(os.environ.get("HF_HUB_ETAG_TIMEOUT") or 5)
 """Seconds for the first answer; without the variable half of what huggingface_hub gives it."""
-AGAIN = "delete the file to download it again"
 
 Answer = TypeVar("Answer")
 
@@ -54,120 +46,101 @@ Answer = TypeVar("Answer")
 class Repository:
     """A model's repository on the hub, read at one commit.
 
-    Parameters
-    ----------
-    model
-        Which one, and what its files must be.
+    Raises
+    ------
+    HubUnreachableError
+        From whatever is asked for, if it is not cached and the hub does not answer.
+    NoSuchFileError, SubjectError
+        If there is no such file, the hub refuses, nothing can be written, or the bytes are not
+        those that are pinned or announced.
     """
 
     def __init__(self, model: HubModel) -> None:
         self.model = model
-        self.name = model.repo
         self._token: bool | None = None
         """None for what huggingface_hub would send; False once the hub has refused that."""
+        self._announced = cache(self._ask)
+        """What the hub says of a file at a revision, asked once."""
 
     @cached_property
     def commit(self) -> str:
-        """The commit; of a branch or a tag the one in the cache, from when it was first read.
-
-        Raises
-        ------
-        HubUnreachableError, SubjectError
-            If it is not known, and the hub does not say.
-        """
+        """The commit; of a branch or a tag the one in the cache, from when it was first read."""
         if COMMIT.fullmatch(self.model.revision):
             return self.model.revision
-        return self._fetch("config.json", self.model.revision).parent.name
+        return self.fetch("config.json", self.model.revision).parent.name
+
+    @property
+    def cached_weights(self) -> str | None:
+        """Name of the file of weights in the cache; None if there is none."""
+        return next(filter(self._cached, KINDS), None)
 
     @cached_property
-    def weights(self) -> str:
-        """Name of the file of weights: one that is cached, or else one that the hub has.
+    def whole(self) -> Mapping[str, Array]:
+        """The tensors of the file of weights, all of which is downloaded if it is not cached."""
+        return open_weights(self.fetch(self._weights))
 
-        Raises
-        ------
-        HubUnreachableError, SubjectError
-            If none is cached, and the hub does not answer or has none.
-        """
-        for name in KINDS:
-            if self.cached(name):
-                return name
-        for name in KINDS:
-            with suppress(NoSuchFileError):
-                self._announced(name, self.commit)
-                return name
-        raise SubjectError(f"{self.name}: expected a {' or a '.join(KINDS)}, found none")
-
-    def cached(self, filename: str) -> Path | None:
-        """Path of a file in the cache; None if it is not there."""
-        found = try_to_load_from_cache(self.name, filename, revision=self.commit)
-        return Path(found) if isinstance(found, str) else None
-
-    def fetch(self, filename: str) -> Path:
-        """Path of a file, from the cache or downloaded into it, checked.
-
-        Raises
-        ------
-        HubUnreachableError
-            If it is not cached and the hub does not answer.
-        NoSuchFileError, SubjectError
-            If there is no such file, the hub refuses, nothing can be written, or the bytes are not
-            those that are pinned or announced.
-        """
-        return self._fetch(filename, self.commit)
-
-    def open(self, filename: str) -> RangedFile:
-        """Open a file on the hub, to be read in ranges; errors as for ``fetch``."""
-        size = self._announced(filename, self.commit).size
-        url = hf_hub_url(self.name, filename, revision=self.commit)
+    @cached_property
+    def part(self) -> Part:
+        """The same tensors, each received when it is read."""
+        where = f"{self.model.repo}/{self._weights}"
+        size = self._announced(self._weights, self.commit).size
+        url = hf.hf_hub_url(self.model.repo, self._weights, revision=self.commit)
         headers = build_hf_headers(token=self._token)
-        return RangedFile(url, headers, size, f"{self.name}/{filename}", ANSWER_WITHIN_S)
+        file = RangedFile(url, headers, size, where, ANSWER_WITHIN_S)
+        return PARTS[self._weights](file, where)
 
-    def _fetch(self, filename: str, revision: str) -> Path:
-        size, pinned = self.model.size.get(filename), self.model.sha256.get(filename)
-        found = try_to_load_from_cache(self.name, filename, revision=revision)
-        if isinstance(found, str):
-            path = Path(found)
+    def fetch(self, filename: str, revision: str | None = None) -> Path:
+        """Path of a file, of the commit by default; from the cache or downloaded, and checked."""
+        revision = revision or self.commit
+        repo, pinned = self.model.repo, self.model.sha256.get(filename)
+        if path := self._cached(filename, revision):
             # A link to a file that has the digest for a name; that may be a link itself, to one
             # which is shared between repositories and has another kind of name.
-            _check(path, size, pinned or (path.readlink().name if path.is_symlink() else ""))
+            _check(path, pinned or (path.readlink().name if path.is_symlink() else ""))
             return path
-        what, digest = f"{self.name}/{filename}", self._announced(filename, revision).etag or ""
+        digest = self._announced(filename, revision).etag or ""
         if not DIGEST.fullmatch(digest):  # huggingface_hub makes it a part of a path.
             raise SubjectError(
-                f"{what}: expected {constants.ENDPOINT} to give a digest, found {digest!r:.80}"
+                f"{repo}/{filename}: expected {constants.ENDPOINT} to give a digest, "
+                f"found {digest!r:.80}"
             )
-        with refusing(what):
-            path = Path(
-                hf_hub_download(
-                    self.name,
-                    filename,
-                    revision=revision,
-                    token=self._token,
-                    etag_timeout=ANSWER_WITHIN_S,
-                )
-            )
+        with refusing(f"{repo}/{filename}"):
+            path = Path(hf.hf_hub_download(repo, filename, revision=revision, token=self._token))
         try:
-            _check(path, size, pinned or digest)
+            _check(path, pinned or digest)
         except SubjectError:
             path.resolve().unlink()
             raise
         return path
 
-    def _announced(self, filename: str, revision: str) -> HfFileMetadata:
-        """What the hub says of a file, if that agrees with what is known; one question."""
-        what = f"{self.name}/{filename}"
+    @cached_property
+    def _weights(self) -> str:
+        """The file of weights that is cached, or else the first that the hub has."""
+        if name := self.cached_weights:
+            return name
+        for name in KINDS:
+            with suppress(NoSuchFileError):
+                self._announced(name, self.commit)
+                return name
+        raise SubjectError(f"{self.model.repo}: expected a {' or a '.join(KINDS)}, found none")
+
+    def _cached(self, filename: str, revision: str | None = None) -> Path | None:
+        revision = revision or self.commit
+        found = hf.try_to_load_from_cache(self.model.repo, filename, revision=revision)
+        return Path(found) if isinstance(found, str) else None
+
+    def _ask(self, filename: str, revision: str) -> hf.HfFileMetadata:
+        """Ask the hub about a file; what it says must agree with what is known."""
+        repo, where = self.model.repo, f"{self.model.repo}/{filename}"
         if constants.HF_HUB_OFFLINE:
             raise HubUnreachableError(
-                f"{self.name}: expected {filename} in {constants.HF_HUB_CACHE}, "
+                f"{repo}: expected {filename} in {constants.HF_HUB_CACHE}, "
                 "as HF_HUB_OFFLINE is set, found none"
             )
-        url = hf_hub_url(self.name, filename, revision=revision)
-        with refusing(what):
-            found = self._ask(
-                lambda: get_hf_file_metadata(url, token=self._token, timeout=ANSWER_WITHIN_S)
-            )
+        with refusing(where):
+            found = self._metadata(hf.hf_hub_url(repo, filename, revision=revision))
         commit, size = found.commit_hash, found.size
-        expected = f"{what}: expected it from commit {revision} at {constants.ENDPOINT}"
+        expected = f"{where}: expected it from commit {revision} at {constants.ENDPOINT}"
         if commit is None:
             raise HubUnreachableError(
                 f"{expected}, found an answer that names none, as from a proxy or a login page"
@@ -176,41 +149,33 @@ class Repository:
             raise SubjectError(f"{expected}, found commit {commit!r:.60}")
         limit = self.model.size.get(filename, LARGEST_WEIGHTS if filename in KINDS else LARGEST)
         if size is not None and size > limit:
-            raise SubjectError(f"{what}: expected {limit} bytes at most, found {size} announced")
+            raise SubjectError(f"{where}: expected {limit} bytes at most, found {size} announced")
         return found
 
-    def _ask(self, question: Callable[[], Answer]) -> Answer:
+    def _metadata(self, url: str) -> hf.HfFileMetadata:
         """Ask with the user's token; if that is refused, ask once more without it, and say so."""
+        ask = partial(hf.get_hf_file_metadata, url, token=self._token, timeout=ANSWER_WITHIN_S)
         try:
-            return _within(ANSWER_WITHIN_S, question)
+            return _within(ANSWER_WITHIN_S, ask)
         except HfHubHTTPError as error:
-            sent = get_token() and not constants.HF_HUB_DISABLE_IMPLICIT_TOKEN
-            if error.response.status_code != 401 or not sent or self._token is False:
+            sent = "Authorization" in error.response.request.headers
+            if error.response.status_code != 401 or not sent:
                 raise
         print(f"hub: {constants.ENDPOINT} refuses the token; asking without it", file=sys.stderr)
         self._token = False
-        return _within(ANSWER_WITHIN_S, question)
+        return self._metadata(url)
 
 
 class HubTensors(Tensors[object]):
-    """The tensors of a model on the hub.
+    """The tensors of a repository.
 
     The position matrix alone is read in ranges (about 3 MB of GPT-2 small's 548) and kept; any
     other tensor brings the whole file, once. Which tensors there are, the file's header says.
 
     Parameters
     ----------
-    repository
-        Where they are.
     names, shape
         Of the position matrix: what it may be called, and its rows and columns.
-
-    Raises
-    ------
-    HubUnreachableError
-        If nothing is cached and the hub does not answer.
-    SubjectError
-        If bytes are not those that are pinned, or the file is none to be read.
     """
 
     def __init__(
@@ -219,95 +184,77 @@ class HubTensors(Tensors[object]):
         self._repository, self._names, self._shape = repository, names, shape
 
     def __getitem__(self, name: str) -> Array:
-        if name in self._names and not self._whole_is_cached():
+        if name in self._names and not self._repository.cached_weights:
             return self._positions
-        return self._whole[name]
+        return self._repository.whole[name]
 
     def __contains__(self, name: object) -> bool:
         return name in self._names or name in self.stored
 
-    def are_available(self) -> bool:
-        """Whether every tensor is cached or the hub answers."""
-        with suppress(HubUnreachableError):
-            return self._whole_is_cached() or bool(self._part)
-        return False
-
-    def _whole_is_cached(self) -> bool:
-        return any(self._repository.cached(name) for name in KINDS)
-
-    @cached_property
-    def _whole(self) -> Mapping[str, Array]:
-        return open_weights(self._repository.fetch(self._repository.weights))
-
-    @cached_property
-    def _part(self) -> Part:
-        name = self._repository.weights
-        return PARTS[name](self._repository.open(name), f"{self._repository.name}/{name}")
-
     @property
     def stored(self) -> Mapping[str, object]:  # type: ignore[override]
         """Tensors by name; where only the positions are kept and nobody answers, those."""
+        repository = self._repository
         with suppress(HubUnreachableError):
-            return self._whole if self._whole_is_cached() else self._part
+            return repository.whole if repository.cached_weights else repository.part
         return dict.fromkeys(self._names[:1])
+
+    def are_available(self) -> bool:
+        """Whether every tensor is cached or the hub answers."""
+        with suppress(HubUnreachableError):
+            return bool(self._repository.cached_weights or self._repository.part)
+        return False
 
     @cached_property
     def _positions(self) -> Array:
-        repository = self._repository
-        folder = CACHE / repository.name.replace("/", "--") / repository.commit
-        pinned = self._repository.model.W_pos_sha256
-        for path in folder.glob("positions-*.safetensors"):
+        model, name = self._repository.model, self._names[0]
+        folder = CACHE / model.repo.replace("/", "--") / self._repository.commit
+        for path in folder.glob(f"positions-{model.W_pos_sha256 or '*'}.safetensors"):
             with suppress(SubjectError, KeyError):
-                kept = SafetensorsFile(path)[self._names[0]]
-                if sha256_of_tensor(kept) == (pinned or path.stem.removeprefix("positions-")):
+                kept = SafetensorsFile(path)[name]
+                if path.stem == f"positions-{sha256_of_tensor(kept)}":
                     return kept
         W_pos = self._read()
         digest = sha256_of_tensor(W_pos)
-        if pinned and digest != pinned:
+        if model.W_pos_sha256 not in (None, digest):
             raise SubjectError(
-                f"{self._repository.name}: expected {self._names[0]} with sha256 {pinned}, "
-                f"found {digest}"
+                f"{model.repo}: expected {name} with sha256 {model.W_pos_sha256}, found {digest}"
             )
-        with refusing(self._repository.name):
+        with refusing(model.repo):
             folder.mkdir(parents=True, exist_ok=True)
-            partial = folder / f"{os.getpid()}.partial"
-            save_file({self._names[0]: W_pos}, partial)
-            partial.replace(folder / f"positions-{digest}.safetensors")
+            unfinished = folder / f"{os.getpid()}.partial"
+            save_file({name: W_pos}, unfinished)
+            unfinished.replace(folder / f"positions-{digest}.safetensors")
         return W_pos
 
     def _read(self) -> Array:
         """Read the position matrix alone; no more is received than config.json says it has."""
-        stored = next((name for name in self._names if name in self._part), None)
-        if stored is None:
-            raise MissingInputError([self._names[0]], self._repository.name)
-        if (shape := tuple(self._part.stored[stored].shape)) != self._shape:
+        repo, part = self._repository.model.repo, self._repository.part
+        name = next((name for name in self._names if name in part), None)
+        if name is None:
+            raise MissingInputError([self._names[0]], repo)
+        if (shape := tuple(part.stored[name].shape)) != self._shape:
             raise SubjectError(
-                f"{self._repository.name}: expected {stored} of shape {self._shape} as in "
-                f"config.json, found {shape}"
+                f"{repo}: expected {name} of shape {self._shape} as in config.json, found {shape}"
             )
-        return self._part[stored].astype("<f4")
+        return part[name].astype("<f4")
 
 
-def _check(path: Path, size: int | None, digest: str) -> None:
-    """Compare a file to its size and digest, where these are known."""
-    is_size = path.stat().st_size
-    if size is not None and is_size != size:
-        raise SubjectError(f"{path}: expected {size} bytes, found {is_size}; {AGAIN}")
+def _check(path: Path, digest: str) -> None:
+    """Compare a file to its digest, where that is known."""
     if not DIGEST.fullmatch(digest):
         return
-    if len(digest) == 64:
-        found = sha256_of_version(path)
-    else:
-        found = hashlib.sha1(b"blob %d\0" % is_size + path.read_bytes()).hexdigest()
+    found = sha256_of_version(path) if len(digest) == 64 else git_hash(path.read_bytes())
     if found != digest:
-        raise SubjectError(f"{path}: expected digest {digest}, found {found}; {AGAIN}")
+        raise SubjectError(
+            f"{path}: expected digest {digest}, found {found}; delete the file to download it again"
+        )
 
 
 def _within(seconds: float, question: Callable[[], Answer]) -> Answer:
     """Ask in a thread that is left behind when time is up: looking up a name can hang for long."""
-    pool = ThreadPool(1)
-    asked = pool.apply_async(question)
-    pool.close()
+    with closing(ThreadPool(1)) as pool:
+        asked = pool.apply_async(question)
     try:
         return asked.get(seconds)
     except multiprocessing.TimeoutError:

@@ -6,12 +6,7 @@ from contextlib import contextmanager
 
 import httpx2
 from fsspec.spec import AbstractBufferedFile
-from huggingface_hub import constants, get_session
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    RemoteEntryNotFoundError,
-)
+from huggingface_hub import constants, errors, get_session
 
 from gpt2_helix.errors import HubUnreachableError, SubjectError
 
@@ -29,16 +24,8 @@ class NoSuchFileError(SubjectError):
 class RangedFile(AbstractBufferedFile):  # type: ignore[misc]
     """A file behind an address, of which what is read is asked for, and a little ahead.
 
-    Parameters
-    ----------
-    url, headers
-        Of the file; credentials do not go to another server that it redirects to.
-    size
-        Bytes of the file; None to ask for it with the first byte.
-    where
-        What errors call it; they are those of ``refusing``.
-    connect_s
-        Seconds for a connection.
+    Credentials in the headers do not go to another server that the address redirects to. A size
+    that is not known is asked for with the first byte. Errors are those of ``refusing(where)``.
     """
 
     def __init__(
@@ -92,25 +79,21 @@ class RangedFile(AbstractBufferedFile):  # type: ignore[misc]
 def refusing(what: str) -> Iterator[None]:
     """Turn what the hub, the way to it, or the disk raised into one line.
 
-    Raises
-    ------
-    HubUnreachableError
-        If nobody answered, or a hub that is overloaded or broken.
-    SubjectError
-        If asking again would not help.
+    It is a HubUnreachableError if nobody answered, or a hub that is overloaded or broken, and
+    another SubjectError if asking again would not help.
     """
     try:
         yield
     except SubjectError:
         raise
     except Exception as error:
-        cause = error.__cause__ if isinstance(error, LocalEntryNotFoundError) else None
+        cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else None
         raise _one_line(cause or error, f"{what}: expected it from {constants.ENDPOINT}") from None
 
 
 def _one_line(error: BaseException, expected: str) -> SubjectError:
     found = (str(error).strip() or type(error).__name__).splitlines()[0]
-    if isinstance(error, HfHubHTTPError | httpx2.HTTPStatusError):
+    if isinstance(error, errors.HfHubHTTPError | httpx2.HTTPStatusError):
         status, headers = error.response.status_code, error.response.headers
         said = f"HTTP {status} {httpx2.codes.get_reason_phrase(status)}"
         if why := headers.get("X-Error-Message"):
@@ -118,7 +101,7 @@ def _one_line(error: BaseException, expected: str) -> SubjectError:
         if wait := headers.get("Retry-After"):
             said += f" (try again in {wait!r:.20} s)"
         kind = HubUnreachableError if status == 429 or status >= 500 else SubjectError
-        if isinstance(error, RemoteEntryNotFoundError):
+        if isinstance(error, errors.RemoteEntryNotFoundError):
             kind = NoSuchFileError
         return kind(f"{expected}, found {said}")
     if isinstance(error, httpx2.HTTPError | TimeoutError):
