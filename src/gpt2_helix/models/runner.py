@@ -5,21 +5,20 @@ code. The bridge's hooks replace the positional embedding row by row and read th
 Weights are used as they are: nothing is folded or centred.
 """
 
-import contextlib
 import logging
 import math
 import sys
 import warnings
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import track
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
@@ -40,6 +39,7 @@ with warnings.catch_warnings():
     logging.getLogger("transformers").setLevel(_level)
 
 Tables = Float[Tensor, "doctoring position d_model"]
+Item = TypeVar("Item")
 
 VOCABULARY_AT_A_TIME = 32
 """Positions whose distributions are held at once: at GPT-2's vocabulary 70 MB for 11 doctorings."""
@@ -487,17 +487,7 @@ def _out_of_memory(error: BaseException) -> bool:
     )
 
 
-@contextlib.contextmanager
-def _bar() -> Iterator[Progress]:
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description:10}"), BarColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns, console=console, transient=True, disable=not sys.stderr.isatty()
-    ) as progress:
-        yield progress
-
-
-def _progress(what: str, items: Any, total: int) -> Iterator[Any]:
+def _progress(what: str, items: Iterable[Item], total: int) -> Iterable[Item]:
     """Iterate with a progress bar and the time left, if stderr is a terminal."""
-    with _bar() as progress:
-        yield from progress.track(items, total=total, description=what)
+    console, disable = Console(stderr=True), not sys.stderr.isatty()
+    return track(items, f"{what:10}", total, console=console, transient=True, disable=disable)
