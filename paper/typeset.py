@@ -36,7 +36,7 @@ def typeset(root: Path) -> bytes:
         "declared": [claim.id for _, _, claim in declared(root / "claims")],
         "seeds": SEEDS,
         "others": sorted(p.stem for p in (data / "verdicts").glob("*.json") if p.stem != SUBJECT),
-        "repository": [HUB_MODELS[SUBJECT].repo, (HUB_MODELS[SUBJECT].revision or "")[:8]],
+        "repository": [HUB_MODELS[SUBJECT].repo, HUB_MODELS[SUBJECT].revision[:8]],
     }
     paper = typst.compile(
         root / "paper/main.typ",
