@@ -1,5 +1,10 @@
 """Every error that a user can see, each with one line: what was expected, and what was found."""
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+
 
 class SubjectError(Exception):
     """Bad input: the model, its text or its settings cannot be used."""
@@ -29,3 +34,10 @@ class MissingInputError(Exception):
         self.missing = missing
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         super().__init__(f"{where} does not hold {', '.join(missing[:3])}{more}")
+
+
+def first_mistake(error: "ValidationError") -> tuple[str, str]:
+    """Where the first thing is that pydantic refuses, such as ``phases.0.steps``, and why."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return where, first["msg"].removeprefix("Value error, ")

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from gpt2_helix.claim import Evidence, rounded
-from gpt2_helix.errors import DegenerateModelError, MissingInputError, SubjectError
+from gpt2_helix.errors import DegenerateModelError, MissingInputError, SubjectError, first_mistake
 from gpt2_helix.models.config import FoundHeads
 from gpt2_helix.parameters import PARAMETERS
 
@@ -184,10 +184,9 @@ def read(
     try:
         return TypeAdapter(kind).validate_python(found)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where, why = first_mistake(error)
         raise SubjectError(
-            f"{path}: expected {measurement.__name__}.{where} as written, found {first['msg']}"
+            f"{path}: expected {measurement.__name__}.{where} as written, found {why}"
         ) from None
 
 
@@ -250,8 +249,8 @@ def found_heads(folder: Path) -> dict[str, FoundHeads]:
         try:
             found |= _FOUND_HEADS.validate_python(load(path).get("found_heads", {}))
         except ValidationError as error:
-            first = error.errors()[0]["msg"]
-            raise SubjectError(f"{path}: expected found_heads as written, found {first}") from None
+            _, why = first_mistake(error)
+            raise SubjectError(f"{path}: expected found_heads as written, found {why}") from None
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import BaseModel, ValidationError
 
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.errors import SubjectError, first_mistake
 from gpt2_helix.measure.heads import Patterns
 from gpt2_helix.published.pictures import HEADS, sha256_of_files
 
@@ -91,9 +91,8 @@ def _shown(text: str | bytes, path: Path) -> Shown:
     try:
         return Shown.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "JSON"
-        raise SubjectError(f"{path}: expected {where} of a layer, found {first['msg']}") from None
+        where, why = first_mistake(error)
+        raise SubjectError(f"{path}: expected {where or 'JSON'} of a layer, found {why}") from None
 
 
 def _outputs(path: Path) -> Iterator[Shown]:

@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.errors import SubjectError, first_mistake
 from gpt2_helix.parameters import PARAMETERS
 
 Kind = Literal["echo", "text", "periodic", "crowded", "segments", "exchanges"]
@@ -145,7 +145,5 @@ def read_recipe(name: str) -> Recipe:
     try:
         return Recipe.model_validate(getattr(PARAMETERS, name))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in (name, *first["loc"]))
-        message = first["msg"].removeprefix("Value error, ")
-        raise SubjectError(f"params.yaml: {where}: {message}") from None
+        where, why = first_mistake(error)
+        raise SubjectError(f"params.yaml: {name}.{where}: {why}") from None
