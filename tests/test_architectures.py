@@ -196,13 +196,13 @@ def test_a_model_is_run_as_transformers_runs_it(name: str, tmp_path: Path) -> No
     subject = saved(model, tmp_path / "model", "model.safetensors")
     tokens = np.random.default_rng(3).integers(0, 50, N)
     with torch.no_grad():
-        out = model(torch.from_numpy(tokens)[None], output_attentions=True)
+        ids = torch.from_numpy(tokens)[None]
+        out = model(ids, labels=ids, output_attentions=True)
     runner: Runner = subject.runner
     tables = runner.tables([subject.W_pos, subject.W_pos[::-1].copy()])
-    logits = runner.logits(tokens, tables)
-    scale = float(out.logits.abs().max())
-    close(logits[0] / scale, out.logits[0] / scale)
-    assert abs(logits[1] - logits[0]).max() > 0.01 * scale
+    (found,) = runner.windows(tokens[None], tables)
+    close(found.loss[0], out.loss)
+    assert abs(found.loss[1] - found.loss[0]) > 0.01
     heads = [Head(layer, head) for layer in range(3) for head in range(4)]
     patterns = runner.patterns(tokens, tables, heads)[0]
     for head, pattern in zip(heads, patterns, strict=True):
@@ -214,15 +214,16 @@ def test_a_model_is_run_as_transformers_runs_it(name: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", ["gpt_neo", "opt"])
 def test_continuations_are_those_of_whole_texts(name: str, tmp_path: Path) -> None:
-    subject = saved(made(name), tmp_path / "model", "model.safetensors")
+    model = made(name)
+    subject = saved(model, tmp_path / "model", "model.safetensors")
     rng = np.random.default_rng(4)
     prefix, tails = rng.integers(0, 50, 20), rng.integers(0, 50, (3, 5))
     tables = subject.runner.tables([subject.W_pos])
     found = subject.runner.continuations(prefix, tails, tables)[0]
     for tail, probabilities in zip(tails, found, strict=True):
-        logits = subject.runner.logits(np.concatenate([prefix, tail]), tables)[0, -1]
-        expected = torch.from_numpy(logits).softmax(-1)
-        close(probabilities, expected)
+        with torch.no_grad():
+            logits = model(torch.from_numpy(np.concatenate([prefix, tail]))[None]).logits
+        close(probabilities, logits[0, -1].softmax(-1))
 
 
 @pytest.mark.parametrize("name", ["gpt_neo", "opt"])

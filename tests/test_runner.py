@@ -70,11 +70,6 @@ def W_pos() -> Positions:  # noqa: N802
     return weights()["wpe.weight"]
 
 
-def test_intact_logits_are_those_of_transformers(tokens: Array) -> None:
-    found = ours().logits(tokens, ours().tables([W_pos()]))[0]
-    np.testing.assert_allclose(found, theirs(tokens, W_pos()).logits[0].numpy(), atol=1e-4)
-
-
 @settings(max_examples=25, deadline=None)
 @given(
     st.lists(
@@ -88,9 +83,9 @@ def test_doctored_rows_of_one_batch_are_models_with_overwritten_positions(
 ) -> None:
     tokens = np.random.default_rng(2).integers(0, 60, 40)
     tables = [average_in_groups(W_pos(), k, offset) for k, offset in doctored]
-    found = ours().logits(tokens, ours().tables(tables))
-    for row, table in zip(found, tables, strict=True):
-        np.testing.assert_allclose(row, theirs(tokens, table).logits[0].numpy(), atol=1e-4)
+    (found,) = ours().windows(tokens[None], ours().tables(tables))
+    expected = [float(theirs(tokens, W, labels=torch.tensor(tokens)[None]).loss) for W in tables]
+    np.testing.assert_allclose(found.loss, expected, atol=1e-5)
 
 
 def test_statistics_on_text_are_those_of_whole_distributions(
@@ -164,7 +159,7 @@ def test_continuations_are_whole_prompts(tokens: Array, monkeypatch: pytest.Monk
 
 def test_text_longer_than_the_context_is_refused() -> None:
     with pytest.raises(SubjectError, match="at most 64 tokens, the model's context, found 65"):
-        ours().logits(np.zeros(65, dtype=np.int64), ours().tables([W_pos()]))
+        ours().windows(np.zeros((1, 65), dtype=np.int64), ours().tables([W_pos()]))
 
 
 def test_logits_that_are_not_finite_are_no_measurement(tokens: Array) -> None:

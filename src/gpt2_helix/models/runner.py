@@ -154,15 +154,6 @@ class Runner:
         return torch.from_numpy(stacked).to(self.device)
 
     @torch.inference_mode()
-    def logits(
-        self, tokens: Int[np.ndarray, " position"], tables: Tables
-    ) -> Float[np.ndarray, "doctoring position vocabulary"]:
-        """Logits at every position of a short text under every doctoring."""
-        rows = torch.arange(len(tables))
-        hidden, _ = self._hidden(self._tokens(tokens).expand(len(tables), -1), tables[rows])
-        return (hidden @ self._unembedding).cpu().numpy()
-
-    @torch.inference_mode()
     def patterns(
         self, tokens: Int[np.ndarray, " position"], tables: Tables, heads: Sequence[Head]
     ) -> Float[np.ndarray, "doctoring head position position"]:

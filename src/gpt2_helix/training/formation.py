@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -135,11 +134,3 @@ def write_snapshots(snapshots: Mapping[int, Tensor], path: Path) -> None:
     """Write W_pos by step."""
     save_file({f"step {step:05}": W_pos for step, W_pos in snapshots.items()}, path)
     path.chmod(0o644)
-
-
-def read_snapshots(path: Path) -> dict[int, Positions]:
-    """Read W_pos back, by step."""
-    with safe_open(path, framework="np") as file:
-        return {
-            int(name.removeprefix("step ")): file.get_tensor(name) for name in sorted(file.keys())
-        }
