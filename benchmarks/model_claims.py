@@ -22,7 +22,6 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,10 +30,13 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from gpt2_helix import doctoring
 from gpt2_helix.measure import output, repetition
-from gpt2_helix.models.built import open_built
+from gpt2_helix.models.built import RandomWeights, open_built
+from gpt2_helix.models.config import config_from
 from gpt2_helix.models.model import Model
 from gpt2_helix.texts import Material
 
+SIZES = GPT2Config()
+"""Those of GPT-2 small."""
 ROUNDS = 3
 NAIVE_PASSES = 3
 # Intact and the sizes of each claim: unchanged, breaks, main heads, heads doctored.
@@ -43,7 +45,7 @@ NAIVE_TEXT_PASSES = 4 + 4 + 1 + 2
 
 def main(n_windows: int) -> None:
     """Print the three numbers."""
-    subject = open_built("gpt2-shaped", Material((Path("data/texts"),), n_windows))
+    subject = _subject(n_windows)
     subject.runner.windows(subject.windows[:1, :32], _tables(subject)[:2, :32])
 
     def ours() -> None:
@@ -52,7 +54,7 @@ def main(n_windows: int) -> None:
 
     first = _seconds(ours)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    plain, bridge = _plain(subject), _bridge(subject)
+    plain, bridge = _plain(), _bridge()
 
     def floor() -> None:
         _floor(plain, subject)
@@ -65,6 +67,15 @@ def main(n_windows: int) -> None:
     print(f"floor_ratio {statistics.median(a / b for a, b, _ in rounds):.2f}")
     print(f"naive_ratio {statistics.median(c / a for a, _, c in rounds):.1f}")
     print(f"peak_gib {peak:.2f}")
+
+
+def _subject(n_windows: int) -> Model:
+    """GPT-2 small before any training, with the tokenizer and the text of models made here."""
+    made = open_built("untrained", Material(n_windows=n_windows))
+    config = config_from(SIZES.to_dict(), "benchmark")
+    subject = Model("random", config, RandomWeights(config), digests={})
+    subject.tokenizer, subject.windows = made.tokenizer, made.windows
+    return subject
 
 
 def _seconds(run: Callable[[], None]) -> float:
@@ -121,27 +132,16 @@ def _naive_seconds(bridge: Any, subject: Model) -> float:
     )
 
 
-def _sizes(subject: Model) -> GPT2Config:
-    c = subject.config
-    return GPT2Config(
-        n_layer=c.n_layer,
-        n_head=c.n_head,
-        n_embd=c.n_embd,
-        vocab_size=c.vocab_size,
-        n_positions=c.n_positions,
-    )
-
-
-def _plain(subject: Model) -> Any:
+def _plain() -> Any:
     torch.manual_seed(0)
-    return GPT2LMHeadModel(_sizes(subject)).train(False)
+    return GPT2LMHeadModel(SIZES).train(False)
 
 
-def _bridge(subject: Model) -> Any:
+def _bridge() -> Any:
     """Make the bridge as ``boot_transformers`` does, which would ask the hub for a tokenizer."""
     from transformer_lens.model_bridge.sources import build_bridge_from_module
 
-    model = _plain(subject)
+    model = _plain()
     model.set_attn_implementation("eager")
     return build_bridge_from_module(model, "GPT2LMHeadModel", hf_config=model.config)
 
