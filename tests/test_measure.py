@@ -132,6 +132,12 @@ def test_means_of_an_arc_lie_inside_it_by_theory() -> None:
     assert found[f"average-{k}"] == pytest.approx(arc**2 / 24, rel=0.15)
 
 
+def test_a_context_that_holds_no_largest_group_lacks_positions() -> None:
+    with pytest.raises(MissingInputError, match="does not hold 102 positions"):
+        averaging.distance_from_curve(helix_rows(101, 8))
+    assert averaging.distance_from_curve(helix_rows(102, 8)).mean_distance["average-100"] > 0
+
+
 @pytest.mark.parametrize("slip", ["six", "row 0", "sum", "border"])
 def test_a_slip_in_the_doctoring_shows(slip: str) -> None:
     """The erratum k .. k+5 among them: groups of six where five are meant."""

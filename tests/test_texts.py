@@ -109,7 +109,7 @@ def test_the_prompt_puts_the_pair_where_it_shares_every_group(tokenizer: Tokeniz
 
 
 def test_a_context_too_short_for_the_prompt(tokenizer: Tokenizer) -> None:
-    with pytest.raises(SubjectError, match="expected at most 500 tokens, found 506"):
+    with pytest.raises(MissingInputError, match="expected at most 500 tokens, found 506"):
         texts.generated_prompt(tokenizer, 500)
 
 
@@ -126,16 +126,20 @@ def test_a_prompt_of_the_users_own(tokenizer: Tokenizer, tmp_path: Path) -> None
     prompt = texts.prompt_from_file(tokenizer, 512, file)
     assert tokenizer.id_to_token(prompt.tails["orange", "apple"][0]) == " orange"
     assert tokenizer.id_to_token(prompt.tails["orange", "apple"][-1]) == ' "'
+    with pytest.raises(SubjectError, match="expected at most 8 tokens, found 16"):
+        texts.prompt_from_file(tokenizer, 8, file)
     file.write_text("Say it.")
     with pytest.raises(SubjectError, match="expected 'apple orange' in the prompt"):
         texts.prompt_from_file(tokenizer, 512, file)
+    with pytest.raises(SubjectError, match="expected UTF-8 text"):
+        texts.prompt_from_file(tokenizer, 512, CORPUS)
 
 
 def test_a_word_that_is_more_than_one_token() -> None:
     vocabulary = {piece: i for i, piece in enumerate([texts.BEGIN, *map(chr, range(32, 127))])}
     letters = Tokenizer(WordLevel(vocabulary, unk_token=texts.BEGIN))
     letters.pre_tokenizer = Split(Regex("."), behavior="isolated")
-    with pytest.raises(SubjectError, match="expected each word to be one token, found '"):
+    with pytest.raises(MissingInputError, match="expected each word to be one token, found '"):
         texts.generated_prompt(letters, 4096)
 
 

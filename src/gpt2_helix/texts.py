@@ -158,17 +158,21 @@ def read_texts(paths: Sequence[Path]) -> list[str]:
         if str(path).startswith(DATASET):
             texts += dataset_texts(str(path))
             continue
-        for file in sorted(path.glob("*.txt")) if path.is_dir() else [path]:
-            try:
-                text = file.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise SubjectError(f"{file}: expected UTF-8 text, found {error}") from None
-            if not text.strip():
-                raise SubjectError(f"{file}: expected text, found none")
-            texts.append(text)
+        texts += map(read_text, sorted(path.glob("*.txt")) if path.is_dir() else [path])
     if not texts:
         raise SubjectError(f"corpus: expected text files, found none in {list(map(str, paths))}")
     return texts
+
+
+def read_text(file: Path) -> str:
+    """Read one text file; errors as for ``read_texts``."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SubjectError(f"{file}: expected UTF-8 text, found {error}") from None
+    if not text.strip():
+        raise SubjectError(f"{file}: expected text, found none")
+    return text
 
 
 def dataset_texts(spec: str) -> list[str]:
@@ -220,8 +224,9 @@ def generated_prompt(tokenizer: Tokenizer, n_positions: int, seed: int = SEED) -
 
     Raises
     ------
-    SubjectError
-        If the prompt is longer than the context, or a word is not one token.
+    MissingInputError
+        If the prompt is longer than the context, or a word is not one token: the model can then
+        be asked all but to repeat.
     """
     rng = np.random.default_rng(seed)
     up_to_pair = _question(PAIR).rpartition(_words(PAIR))[0]
@@ -233,13 +238,18 @@ def generated_prompt(tokenizer: Tokenizer, n_positions: int, seed: int = SEED) -
     strings = [rng.choice(WORDS, size=n, replace=False).tolist() for n in lengths]
     # An exchange holds each word twice, so an odd number of tokens needs a line end in front.
     before = "\n" * (spare % 2) + "".join(map(exchange, strings))
-    prompt = _prompt(tokenizer, lambda pair: before + _question(pair), n_positions)
+    prompt = _prompt(tokenizer, lambda pair: before + _question(pair), n_positions, _no_fit)
     if len(prompt.prefix) != FIRST_WORD_AT:
-        raise SubjectError(
+        raise _no_fit(
             f"prompt: expected the pair at position {FIRST_WORD_AT}, found {len(prompt.prefix)}; "
             "is each word one token of this tokenizer?"
         )
     return prompt
+
+
+def _no_fit(why: str) -> MissingInputError:
+    """Make the error for a model that the generated prompt does not fit."""
+    return MissingInputError([f"what the repetition prompt needs ({why})"], "the model")
 
 
 def prompt_from_file(tokenizer: Tokenizer, n_positions: int, path: Path) -> RepetitionPrompt:
@@ -251,13 +261,14 @@ def prompt_from_file(tokenizer: Tokenizer, n_positions: int, path: Path) -> Repe
         If the pair is not in the file, the prompt is longer than the context, or a word is
         not one token.
     """
-    (text,) = read_texts([path])
-    text = text.rstrip("\n")
+    text = read_text(path).rstrip("\n")
     here = " ".join(PAIR)
     before, found, after = text.rpartition(here)
     if not found:
         raise SubjectError(f"{path}: expected {here!r} in the prompt, found no such words")
-    return _prompt(tokenizer, lambda pair: before + " ".join(pair) + after, n_positions)
+    return _prompt(
+        tokenizer, lambda pair: before + " ".join(pair) + after, n_positions, SubjectError
+    )
 
 
 def _words(words: Sequence[str]) -> str:
@@ -274,19 +285,22 @@ def _question(words: Sequence[str]) -> str:
 
 
 def _prompt(
-    tokenizer: Tokenizer, text: Callable[[Pair], str], n_positions: int
+    tokenizer: Tokenizer,
+    text: Callable[[Pair], str],
+    n_positions: int,
+    refused: Callable[[str], Exception],
 ) -> RepetitionPrompt:
     pairs = [PAIR, PAIR[::-1], *other_pairs()]
     begin = begin_token(tokenizer)
     tokens = [[begin, *encode(tokenizer, text(pair)).tolist()] for pair in pairs]
     for pair, ids in zip(pairs, tokens, strict=True):
         if len(ids) != len(tokens[0]):
-            raise SubjectError(
+            raise refused(
                 f"prompt: expected each word to be one token, found {' '.join(pair)!r} to take "
                 f"{len(ids) - len(tokens[0])} more than {' '.join(pairs[0])!r}"
             )
     if len(tokens[0]) > n_positions:
-        raise SubjectError(f"prompt: expected at most {n_positions} tokens, found {len(tokens[0])}")
+        raise refused(f"prompt: expected at most {n_positions} tokens, found {len(tokens[0])}")
     encoded = np.array(tokens)
     first = int((encoded != encoded[0]).any(axis=0).argmax())
     return RepetitionPrompt(

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.errors import MissingInputError
 from gpt2_helix.measure import helix
 from gpt2_helix.parameters import PARAMETERS
 
@@ -71,7 +72,16 @@ def grouping(W_pos: Positions, doctor: Doctor) -> Grouping:
 
 
 def distance_from_curve(W_pos: Positions) -> Distance:
-    """Measure how far the means of groups lie from the curve they average."""
+    """Measure how far the means of groups lie from the curve they average.
+
+    Raises
+    ------
+    MissingInputError
+        If the largest group does not fit between the two ends.
+    """
+    largest = max(_sizes().values())
+    if len(W_pos) < largest + 2:
+        raise MissingInputError([f"{largest + 2} positions"], "the position matrix")
     curve = helix.principal_curve(W_pos).scores[1:-1]
     unit = helix.radius(curve)
     return Distance({name: _mean_distance(curve, k) / unit for name, k in _sizes().items()})
