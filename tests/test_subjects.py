@@ -150,6 +150,12 @@ def test_an_unknown_name() -> None:
         opened("gpt-5")
 
 
+@pytest.mark.parametrize("repo", ["gpt2", "a--b/c", "-a/c", "a/c.git", "a/b/c", "a/c@../d"])
+def test_a_repository_that_the_hub_cannot_have(repo: str) -> None:
+    with pytest.raises(SubjectError, match=r"expected hub:OWNER/NAME\[@REVISION\], found 'hub:"):
+        opened(f"hub:{repo}")
+
+
 def test_an_unknown_control(folder: Folder) -> None:
     with pytest.raises(SubjectError, match="expected one of shuffled-rows"):
         opened(f"control:worse:{folder()}")

@@ -94,6 +94,15 @@ def test_a_dataset_that_is_not_pinned(spec: str) -> None:
         texts.dataset_texts(spec)
 
 
+@pytest.mark.parametrize(
+    "spec", [f"hub:a--b/c@{COMMIT}:a.parquet", f"hub:some/texts@{COMMIT}:../a.parquet"]
+)
+def test_a_dataset_that_the_hub_cannot_have(spec: str) -> None:
+    with pytest.raises(SubjectError, match=r"column, found (Cannot|Invalid)") as refused:
+        texts.dataset_texts(spec)
+    assert "\n" not in str(refused.value)
+
+
 def test_the_prompt_puts_the_pair_where_it_shares_every_group(tokenizer: Tokenizer) -> None:
     prompt = texts.generated_prompt(tokenizer, 512)
     at = len(prompt.prefix)

@@ -1,11 +1,13 @@
 """From what the user typed to a model under test: the one door that models come in by."""
 
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from gpt2_helix import controls
 from gpt2_helix.claim import Subject
@@ -166,7 +168,12 @@ def open_hub(name: str, model: HubModel, material: Material, *, complete: bool =
 
 def _on_the_hub(spec: str) -> HubModel:
     repo, _, revision = spec.removeprefix(HUB).partition("@")
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", repo) or ".." in revision:
+    try:
+        validate_repo_id(repo)
+        named = "/" in repo and ".." not in revision
+    except HFValidationError:
+        named = False
+    if not named:
         raise SubjectError(f"--subject: expected hub:OWNER/NAME[@REVISION], found {spec!r}")
     return HubModel(repo, revision or "main")
 

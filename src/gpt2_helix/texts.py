@@ -203,7 +203,7 @@ def dataset_texts(spec: str) -> list[str]:
     try:
         path = hf_hub_download(repo, file, repo_type="dataset", revision=commit)
         column = pyarrow.parquet.read_table(path, columns=["text"])["text"]
-    except (OSError, RuntimeError, pyarrow.ArrowException) as error:
+    except (OSError, RuntimeError, ValueError, pyarrow.ArrowException) as error:
         why = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise SubjectError(f"corpus: expected {spec} with a text column, found {why}") from None
     return [str(text) for text in column.slice(0, DOCUMENTS).to_pylist()]
