@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,3 +136,70 @@ def test_a_control_that_has_nothing_to_measure_is_recorded_as_such(
             "shape": {"degenerate": "W_pos: expected rows that differ, found all rows equal"}
         }
     }
+
+
+@pytest.mark.parametrize("content", [None, b"\xff", b"", b"{}", b"[]", b'{"claims": []}'])
+@pytest.mark.parametrize("command", ["table", "pages", "metrics", "survey"])
+def test_a_file_that_is_not_what_a_command_reads_is_one_line(
+    tmp_path: Path, command: str, content: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, into = tmp_path / "given", tmp_path / "into"
+    if content is not None:
+        path.write_bytes(content)
+    options = {"pages": [], "survey": ["--claims", "no-such", "--file"]}
+    into_option = [] if command == "pages" else ["--into", str(into)]
+    assert cli.main([command, *into_option, *options.get(command, []), str(path)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("gpt2-helix: ")
+    assert "expected" in line
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["measure", "architecture", "--subject", "mini"],
+        ["survey", "mini", "--claims", "positions"],
+        ["weights", "gpt2"],
+        ["table", str(ROOT / "data/verdicts/mini.json")],
+        ["metrics", str(ROOT / "data/verdicts/mini.json")],
+    ],
+)
+@pytest.mark.parametrize("into", ["file/folder", "/proc/none/file"])
+def test_nothing_can_be_written_where_there_is_no_folder(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    into: str,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    (tmp_path / "file").write_text("something")
+    assert cli.main([*command, "--into", str(tmp_path / into)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("gpt2-helix: ")
+    assert "expected" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--workers", "0"], "--workers: expected 1 or more, found 0"),
+        (["--scheduler", "foo://x:1"], "--scheduler: expected one of Dask that answers, found foo"),
+        (["--scheduler", "tcp://127.0.0.1:1"], "127.0.0.1:1 (Timed out trying to connect"),
+    ],
+)
+def test_a_survey_that_nobody_can_work_on_is_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    said: str,
+) -> None:
+    import distributed
+
+    monkeypatch.setattr(distributed, "Client", partial(distributed.Client, timeout=1))
+    command = ["survey", "mini", "--claims", "positions", "--into", str(tmp_path), *options]
+    assert cli.main(command) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line

@@ -340,7 +340,9 @@ def test_the_main_number_of_a_claim_is_the_first_with_a_bound_and_nearest_to_bre
         {"id": "a.most", "tolerance": {"x": "< 1"}, "measured": {"z": 9, "x": {"k": 2, "l": 1.5}}},
         {"id": "a.blocked", "tolerance": {"x": "< 1"}, "measured": {}},
     ]
-    (tmp_path / "model.json").write_text(json.dumps({"claims": claims}))
+    (tmp_path / "model.json").write_text(
+        json.dumps({"subject": {}, "statements": [], "claims": claims})
+    )
     into = tmp_path / "metrics"
     assert cli.main(["metrics", str(tmp_path / "model.json"), "--into", str(into)]) == 0
     found = json.loads((into / "model.json").read_text())

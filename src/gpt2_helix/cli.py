@@ -27,6 +27,7 @@ from gpt2_helix.models.architecture import W_POS
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.table import GPT2_SMALL_TENSORS, HUB_MODELS, SEEDS, SHIPPED
 from gpt2_helix.subjects import DEFAULT, open_subject
+from gpt2_helix.texts import read_text
 from gpt2_helix.weights.tensors import WEIGHTS
 
 DATA = Path("data")
@@ -113,10 +114,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         options.run(options)
+        return 0
     except (SubjectError, MissingInputError, DegenerateModelError) as error:
-        print(f"gpt2-helix: {error}", file=sys.stderr)
-        return 2
-    return 0
+        said = str(error)
+    except OSError as error:
+        if error.filename is None:  # Not about a file that an option names.
+            raise
+        said = f"{error.filename}: expected it to be read or written, found {error.strerror}"
+    print(f"gpt2-helix: {said}", file=sys.stderr)
+    return 2
 
 
 def _add_weights(command: argparse.ArgumentParser) -> None:
@@ -141,7 +147,7 @@ def survey(options: argparse.Namespace) -> None:
     # Here, not above: it needs pytest, which the other commands do not wait for.
     from gpt2_helix import survey
 
-    listed = options.file.read_text(encoding="utf-8").split() if options.file else []
+    listed = read_text(options.file).split() if options.file else []
     subjects = survey.expand([*options.subjects, *listed])
     if not subjects:
         raise SubjectError("survey: expected a subject, found none")
@@ -166,6 +172,7 @@ def measure(
     If the weights are not available, the record stays and one line says so; with ``strict``, that
     is an error.
     """
+    places.check_folder("--into", folder)
     for name in [*FAMILIES, CURVES] if family == "all" else [family]:
         try:
             model = _open(spec, weights)
@@ -321,7 +328,7 @@ def put_tables(reports: Sequence[Path], into: Path) -> None:
     One report gives ``statements`` and ``verdicts``, of which the file must have one; several
     give ``replication``.
     """
-    contents = [json.loads(report.read_text(encoding="utf-8")) for report in reports]
+    contents = [_report(path) for path in reports]
     if len(contents) == 1:
         tables = {
             "statements": markdown.statements_table(contents[0], _linked_from(into)),
@@ -329,7 +336,7 @@ def put_tables(reports: Sequence[Path], into: Path) -> None:
         }
     else:
         tables = {"replication": markdown.side_by_side(contents)}
-    text = into.read_text(encoding="utf-8")
+    text = read_text(into)
     found = [name for name in tables if f"<!-- {name} -->\n" in text]
     if not found:
         raise SubjectError(f"{into}: expected a line <!-- {next(iter(tables))} -->, found none")
@@ -345,7 +352,7 @@ def put_tables(reports: Sequence[Path], into: Path) -> None:
 
 def write_pages(reports: Sequence[Path]) -> None:
     """Write a Markdown page beside each report, and ``replication.md`` on the replications."""
-    contents = {path: json.loads(path.read_text(encoding="utf-8")) for path in reports}
+    contents = {path: _report(path) for path in reports}
     pages = {
         path.with_suffix(".md"): markdown.page(report, _linked_from(path))
         for path, report in contents.items()
@@ -372,8 +379,22 @@ def put_metrics(reports: Sequence[Path], into: Path) -> None:
     """Write the main number of each claim, one file for each report."""
     into.mkdir(parents=True, exist_ok=True)
     for report in reports:
-        claims = json.loads(report.read_text(encoding="utf-8"))["claims"]
-        records.write_json(into / report.name, present.main_numbers(claims))
+        records.write_json(into / report.name, present.main_numbers(_report(report)["claims"]))
+
+
+def _report(path: Path) -> dict[str, Any]:
+    """Read the report of ``pytest claims/ --claims-json``."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SubjectError(
+            f"{path}: expected verdicts as --claims-json writes them, found {error}"
+        ) from None
+    if not isinstance(content, dict) or {"subject", "statements", "claims"} - content.keys():
+        raise SubjectError(
+            f"{path}: expected verdicts as --claims-json writes them, found another file"
+        )
+    return content
 
 
 def _results(

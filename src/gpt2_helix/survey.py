@@ -72,8 +72,11 @@ def run(
     Raises
     ------
     SubjectError
-        If a family has no claims, or Dask is not installed.
+        If a family has no claims, there are to be no workers, or Dask is not installed or does
+        not answer.
     """
+    if workers < 1:
+        raise SubjectError(f"--workers: expected 1 or more, found {workers}")
     known = {claim.id.partition(".")[0] for _, claim in claims_of(claims, ())}
     if absent := [family for family in families if family not in known]:
         raise SubjectError(
@@ -147,7 +150,12 @@ def _measured(
         here = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": ":0"}
         quiet = {"silence_logs": logging.CRITICAL}
         cluster = scheduler or stack.enter_context(LocalCluster(**here, **quiet))
-        client = stack.enter_context(Client(cluster))
+        try:
+            client = stack.enter_context(Client(cluster))
+        except (OSError, ValueError) as silent:
+            raise SubjectError(
+                f"--scheduler: expected one of Dask that answers, found {scheduler} ({silent})"
+            ) from None
         asked = {
             client.submit(
                 measure, spec, list(families), data.resolve(), claims.resolve(), pure=False
