@@ -210,6 +210,23 @@ def test_a_wrong_subject_is_one_line_and_exit_code_4(folder: Folder, run_claims:
         assert line in output[0]
 
 
+def test_a_report_that_cannot_be_written_is_refused_before_claims_are_judged(
+    run_claims: Claims, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("something")
+    for option, path in (
+        ("--claims-json", tmp_path / "none/out.json"),
+        ("--claims-json", tmp_path),
+        ("--report", file),
+        ("--report", file / "page"),
+    ):
+        ran = run_claims("--subject", "recorded:gpt2", option, str(path), "-q")
+        (line,) = (ran.stdout + ran.stderr).strip().splitlines()
+        assert ran.returncode == pytest.ExitCode.USAGE_ERROR
+        assert line.startswith(f"ERROR: {option}: expected a f")
+
+
 def spoilt(folder: Folder) -> Path:
     """A model with a number in an attention tensor that is none."""
     tensors = {

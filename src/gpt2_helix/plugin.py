@@ -18,6 +18,7 @@ import pytest
 
 from gpt2_helix.claim import BLOCKED, REFUTED, Assess, Claim, ClaimError
 from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.places import check_folder
 
 if TYPE_CHECKING:
     from gpt2_helix.trial import Trial
@@ -36,9 +37,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--subject",
         metavar="NAME_OR_FOLDER",
-        help="model under test: gpt2 or another name of the table of models, mini, minilm, "
-        "built:NAME, control:NAME[:SUBJECT], recorded:NAME, or a folder with config.json and "
-        "model.safetensors (default: gpt2, or its recorded measurements)",
+        help="model under test: gpt2 or another name of the table of models, "
+        "hub:OWNER/NAME[@REVISION], mini, text, minilm, built:NAME, control:NAME[:SUBJECT], "
+        "recorded:NAME, published:NAME, or a folder with config.json and model.safetensors or "
+        "pytorch_model.bin (default: gpt2, or its recorded measurements)",
     )
     group.addoption(
         "--corpus",
@@ -114,10 +116,21 @@ def _open(config: pytest.Config) -> None:
             config.getoption("--prompt"),
         )
         config.stash[_EXPECTED] = _expected(config.getoption("--expect"))
+        _check_reports(config.getoption("--claims-json"), config.getoption("--report"))
         subject = open_subject(config.getoption("--subject"), data, material)
         config.stash[_TRIAL] = Trial(subject, data)
     except (SubjectError, MissingInputError) as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def _check_reports(file: Path | None, folder: Path | None) -> None:
+    """Refuse reports that could not be written, before claims are judged."""
+    if file is not None:
+        if file.is_dir() or not file.parent.is_dir():
+            raise SubjectError(f"--claims-json: expected a file in a folder, found {file}")
+        check_folder("--claims-json", file.parent)
+    if folder is not None:
+        check_folder("--report", folder)
 
 
 def _expected(path: Path | None) -> dict[str, str] | None:
