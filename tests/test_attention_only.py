@@ -299,7 +299,12 @@ def test_the_order_of_heads_is_compared_head_by_head() -> None:
 
 @pytest.mark.parametrize(
     ("attention", "expected"),
-    [([0.4, 0.3, 0.1], np.sqrt(10 * 100)), ([0.4, 0.2, 0.1], 10), ([0.4, 0.3, 0.3], None)],
+    [
+        ([0.4, 0.3, 0.1], np.sqrt(10 * 100)),
+        ([0.4, 0.2, 0.1], 10),
+        ([0.4, 0.3, 0.3], None),
+        ([0.0, 0.0, 0.0], None),
+    ],
 )
 def test_half_is_lost_where_attention_falls_to_half(
     attention: list[float], expected: float | None

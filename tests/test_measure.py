@@ -117,6 +117,11 @@ def _table(n: int, d: int, base: float) -> doctoring.Positions:
     return np.concatenate([np.sin(angle), np.cos(angle)], axis=1)
 
 
+def test_a_sinusoid_table_may_have_an_odd_width() -> None:
+    np.testing.assert_array_equal(sinusoid_table(64, 5)[:, :2], sinusoid_table(64, 6)[:, :2])
+    assert sinusoid_table(64, 5).shape == (64, 5)
+
+
 def test_noise_is_beyond_sinusoids() -> None:
     noise = np.random.default_rng(0).standard_normal((512, 64))
     assert positions.learned(noise).beyond_sinusoids > 0.9

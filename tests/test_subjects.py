@@ -85,11 +85,24 @@ def test_a_config_that_is_none(folder: Folder, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("n_head", 0), ("n_embd", -1), ("n_layer", "12"), ("n_positions", True), ("n_head", 7)],
+    [
+        ("n_head", 0),
+        ("n_embd", -1),
+        ("n_layer", "12"),
+        ("n_positions", True),
+        ("n_head", 7),
+    ],
 )
 def test_sizes_that_are_none(folder: Folder, key: str, value: object) -> None:
     with pytest.raises(SubjectError, match="expected"):
         opened(folder(config={key: value}))
+
+
+@pytest.mark.parametrize(("size", "least"), [("n_positions", 6), ("n_embd", 4)])
+def test_sizes_that_leave_no_curve(folder: Folder, size: str, least: int) -> None:
+    small = {"n_head": 1, size: least - 1}
+    with pytest.raises(SubjectError, match=f"expected {size} to be {least} or more, found"):
+        opened(folder(config=small))
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt_neox", None])

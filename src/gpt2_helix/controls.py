@@ -28,7 +28,8 @@ def sinusoid_table(n_positions: int, d_model: int) -> Positions:
     """The positions of Vaswani et al. (2017): sines and cosines at geometric wavelengths."""
     position = np.arange(n_positions)[:, None]
     angle = position / 10000 ** (np.arange(0, d_model, 2) / d_model)
-    return np.stack([np.sin(angle), np.cos(angle)], axis=2).reshape(n_positions, d_model)
+    waves = np.stack([np.sin(angle), np.cos(angle)], axis=2).reshape(n_positions, -1)
+    return waves[:, :d_model]
 
 
 def shuffled_rows(W_pos: Positions) -> Positions:

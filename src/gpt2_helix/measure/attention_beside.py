@@ -124,11 +124,12 @@ def half_lost_at(sizes: Sequence[int], attention: Sequence[float]) -> float | No
 
     Returns
     -------
-    Interpolated over the logarithm of the size; None if it never falls so far.
+    Interpolated over the logarithm of the size; None if it never falls so far, or is nothing
+    to begin with.
     """
     half = attention[0] / 2
     below = [i for i, found in enumerate(attention) if found <= half]
-    if not below:
+    if not below or not attention[0]:
         return None
     after = below[0]
     share = (attention[after - 1] - half) / (attention[after - 1] - attention[after])

@@ -16,11 +16,13 @@ from types import ModuleType
 
 import numpy as np
 from jaxtyping import Float
+from numpy.typing import ArrayLike
 from scipy.sparse.linalg import eigsh
 from scipy.spatial import KDTree
 
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.errors import DegenerateModelError
+from gpt2_helix.models.config import LEAST_POSITIONS, LEAST_WIDTH
 from gpt2_helix.parameters import PARAMETERS
 
 Curve = Float[np.ndarray, "position 3"]
@@ -136,7 +138,23 @@ class Surrogates:
 
 
 def principal_curve(W_pos: Positions) -> PrincipalCurve:
-    """Project W_pos on the three leading principal components of its rows 1 .. n-2."""
+    """Project W_pos on the three leading principal components of its rows 1 .. n-2.
+
+    Raises
+    ------
+    ValueError
+        If it has too few rows or columns for three components, or holds a number that is not
+        finite.
+    DegenerateModelError
+        If all of these rows are equal.
+    """
+    if W_pos.ndim != 2 or (np.array(W_pos.shape) < (LEAST_POSITIONS, LEAST_WIDTH)).any():
+        raise ValueError(
+            f"W_pos: expected a matrix of {LEAST_POSITIONS} x {LEAST_WIDTH} or larger, "
+            f"found shape {W_pos.shape}"
+        )
+    if not (finite := np.isfinite(W_pos)).all():
+        raise ValueError(f"W_pos: expected finite numbers, found {(~finite).sum()} that are not")
     rows = W_pos[1:-1].astype(np.float64)
     if (rows == rows[0]).all():
         raise DegenerateModelError("W_pos: expected rows that differ, found all rows equal")
@@ -379,8 +397,8 @@ def _rank(statistic: float, climb: Callable[[int], float]) -> tuple[float, float
 class _Callable(ModuleType):
     """Makes the module callable: ``helix(W_pos)`` is ``helix.shape(W_pos)``."""
 
-    def __call__(self, W_pos: Positions) -> Shape:
-        return shape(W_pos)
+    def __call__(self, W_pos: ArrayLike) -> Shape:
+        return shape(np.asarray(W_pos, dtype=float))
 
 
 sys.modules[__name__].__class__ = _Callable

@@ -58,6 +58,8 @@ LARGEST = 2**20
 TOO_MANY = 100_000
 """Of layers, heads, dimensions or positions; a size is believed before any tensor is seen."""
 LARGEST_VOCABULARY = 2**24
+LEAST_POSITIONS, LEAST_WIDTH = 6, 4
+"""Three components take four rows, which lie between the two ends, and four dimensions."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,14 @@ def config_from(declared: Mapping[str, Any], path: str) -> Config:
         _positive(declared, keys[size], int, path)
         for size in ("n_layer", "n_head", "n_embd", "n_positions")
     )
+    for size, found, least in (
+        ("n_positions", n_positions, LEAST_POSITIONS),
+        ("n_embd", n_embd, LEAST_WIDTH),
+    ):
+        if found < least:
+            raise SubjectError(
+                f"{path}: expected {keys[size]} to be {least} or more, found {found}"
+            )
     if n_embd % n_head:
         raise SubjectError(
             f"{path}: expected {keys['n_embd']} to be a multiple of {keys['n_head']}, "
