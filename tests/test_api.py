@@ -119,13 +119,38 @@ def test_wrong_input_is_one_line(arguments: tuple[Any, ...], line: str) -> None:
         gh.judge(*arguments)
 
 
+def test_texts_are_named_by_a_path_or_its_name(tmp_path: Path) -> None:
+    for path in ("none", tmp_path / "none"):
+        with pytest.raises(gh.SubjectError, match="none: expected UTF-8 text"):
+            gh.judge("mini", "output.*", corpus=path)
+        with pytest.raises(gh.SubjectError, match="none: expected UTF-8 text"):
+            gh.judge("mini", "repetition.*", prompt=path)
+
+
 def test_measurements_take_a_bare_array() -> None:
     W_pos = helix_rows()
     helix: Any = gh.measure.helix  # A module, but one that can be called.
     assert helix(W_pos) == helix.shape(W_pos)
     assert helix(W_pos).climb > 0.99
+    assert helix(W_pos.tolist()) == helix.shape(W_pos)
     with pytest.raises(AttributeError):
         _ = gh.measure.no_such_family
+
+
+@pytest.mark.parametrize(
+    ("W_pos", "line"),
+    [
+        ([[1.0, np.nan, 2, 3]] * 9, "W_pos: expected finite numbers, found 9 that are not"),
+        (np.ones((5, 8)), r"W_pos: expected a matrix of 6 x 4 or larger, found shape \(5, 8\)"),
+        (np.ones((64, 3)), r"expected a matrix of 6 x 4 or larger, found shape \(64, 3\)"),
+        ("W_pos", "could not convert string to float"),
+    ],
+)
+def test_a_matrix_that_has_no_curve_is_one_line(W_pos: Any, line: str) -> None:
+    helix: Any = gh.measure.helix
+    with pytest.raises(ValueError, match=line) as refused:
+        helix(W_pos)
+    assert "\n" not in str(refused.value)
 
 
 def test_the_package_imports_nothing_slow_and_lists_its_names() -> None:

@@ -1,7 +1,7 @@
 """Judging claims from Python: the same claims, code and verdicts as ``pytest claims/``."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,9 +100,9 @@ def judge(
     claims: str | Sequence[str] = "*",
     *,
     tokenizer: Any = None,
-    corpus: Path | None = None,
+    corpus: str | Path | None = None,
     windows: int = WINDOWS,
-    prompt: Path | None = None,
+    prompt: str | Path | None = None,
 ) -> Verdicts:
     """Judge the claims on a model.
 
@@ -124,13 +124,16 @@ def judge(
     ------
     SubjectError
         If the subject cannot be judged, or there is no such claim; one line.
+    MissingInputError
+        If the subject is ``control:NAME:SPEC`` and lacks what is to be broken.
     """
-    material = Material((corpus or DATA / "texts",), windows, prompt)
+    texts = () if corpus is None else (Path(corpus),)
+    material = Material(texts, windows, None if prompt is None else Path(prompt))
     if isinstance(subject, str | Path):
-        given = Material(() if corpus is None else (corpus,), windows, prompt)
-        model = open_subject(None if subject == DEFAULT else str(subject), DATA, given)
+        model = open_subject(None if subject == DEFAULT else str(subject), DATA, material)
     else:
-        model = open_held(subject, DATA, tokenizer, material)
+        with_text = replace(material, corpus=texts or (DATA / "texts",))
+        model = open_held(subject, DATA, tokenizer, with_text)
     patterns = [claims] if isinstance(claims, str) else claims
     wanted = [
         (claim, function)

@@ -46,9 +46,6 @@ class OnText:
         Doctored minus intact loss, nats.
     same_top
         Share of positions with the same most probable token.
-    previous_token
-        For ``intact`` and ``average-10``: mean attention to the previous token, layer by
-        head, the first token left out.
     """
 
     n_windows: int
