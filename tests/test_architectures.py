@@ -21,7 +21,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from gpt2_helix.errors import MissingInputError
+from gpt2_helix.errors import MissingInputError, SubjectError
 from gpt2_helix.measure import helix, kernels
 from gpt2_helix.models.attention_alone import AttentionAlone
 from gpt2_helix.models.config import Head
@@ -292,3 +292,36 @@ def test_a_model_that_normalises_after_attention_is_blocked(tmp_path: Path) -> N
     subject = opened(str(tmp_path / "model"))
     with pytest.raises(MissingInputError, match="a LayerNorm before attention"):
         subject.attention(0)
+
+
+def changed(folder: Path, name: str, **declared: Any) -> Model:
+    """One of the models with something else in its configuration; None leaves it out."""
+    saved(made(name), folder, "model.safetensors")
+    path = folder / "config.json"
+    content = {**json.loads(path.read_text()), **declared}
+    path.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
+    return opened(str(folder))
+
+
+def test_an_unknown_activation_function_blocks_what_runs_the_model(tmp_path: Path) -> None:
+    subject = changed(tmp_path / "model", "gpt2", activation_function="no-such")
+    assert subject.measure(helix.shape).turns > 0
+    with pytest.raises(MissingInputError, match=r"that transformers has \('no-such'\)"):
+        _ = subject.runner
+
+
+def test_an_activation_function_that_is_not_named_is_that_of_the_architecture(
+    tmp_path: Path,
+) -> None:
+    assert made("opt").config.activation_function == "relu"
+    for name, expected in (("opt", "relu"), ("gpt2", "gelu_new"), ("gpt_neo", "gelu_new")):
+        subject = changed(tmp_path / name, name, activation_function=None)
+        assert subject.config.activation == expected
+
+
+@pytest.mark.parametrize(
+    "kinds", [[], [[["global"], 2]], [[["global"], 4]], [[["global", "local"], 2]], [[["far"], 3]]]
+)
+def test_attention_must_be_of_as_many_layers_as_there_are(tmp_path: Path, kinds: list[Any]) -> None:
+    with pytest.raises(SubjectError, match="expected attention_types of 3 layers in all"):
+        changed(tmp_path / "model", "gpt_neo", attention_types=kinds, attention_layers=None)

@@ -43,6 +43,8 @@ class Architecture:
         Whether attention scores are divided by the square root of d_head.
     causal
         Whether a position sees only those before it.
+    activation
+        Activation function of the MLP where config.json names none.
     old_names
         Ends of tensor names to what they are called in old files.
     """
@@ -54,6 +56,7 @@ class Architecture:
     padding: int = 0
     scaled: bool = True
     causal: bool = True
+    activation: str = "gelu_new"
     old_names: Mapping[str, str] = field(default_factory=dict)
 
     def sources(self, name: str) -> tuple[str, ...]:
@@ -212,6 +215,7 @@ ARCHITECTURES = {
             **_linear("h.{i}.mlp.c_proj", f"{_OPT}fc2"),
         },
         padding=2,
+        activation="relu",
     ),
     "bert": Architecture(
         "bert.",
@@ -236,6 +240,7 @@ ARCHITECTURES = {
         },
         first_block=_linear("h.{i}.ln_1", "embeddings.LayerNorm"),
         causal=False,
+        activation="gelu",
         old_names={"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"},
     ),
 }

@@ -181,7 +181,7 @@ def config_from(declared: Mapping[str, Any], path: str) -> Config:
             {"vocab_size": 50257, **declared}, "vocab_size", int, path, LARGEST_VOCABULARY
         ),
         n_inner=_positive(declared, keys["n_inner"], int, path),
-        activation=str(declared.get(keys["activation"], "gelu_new")),
+        activation=str(declared.get(keys["activation"], architecture.activation)),
         previous_token_heads=_heads(declared, "previous_token_heads", n_layer, n_head, path),
         heads_looking_back=_heads(declared, "heads_looking_back", n_layer, n_head, path),
         scores_over_layer=declared.get("scale_attn_by_inverse_layer_idx") is True,
@@ -199,14 +199,18 @@ def _windows(declared: Mapping[str, Any], n_layer: int, path: str) -> tuple[int 
         kinds = declared.get("attention_layers") or [
             kind
             for kinds, times in declared["attention_types"]
-            for kind in kinds * min(times, n_layer)
+            for kind in kinds * min(times, n_layer + 1)
         ]
-        return tuple({"global": None, "local": size}[kind] for kind in kinds[:n_layer])
+        windows = tuple({"global": None, "local": size}[kind] for kind in kinds)
     except (KeyError, TypeError, ValueError):
+        windows = ()
+    if len(windows) != n_layer:
         raise SubjectError(
-            f"{path}: expected attention_types such as [[['global', 'local'], {n_layer // 2}]], "
+            f"{path}: expected attention_types of {n_layer} layers in all, such as "
+            f"[[['global', 'local'], {n_layer // 2}]], "
             f"found {reprlib.repr(declared.get('attention_types'))}"
-        ) from None
+        )
+    return windows
 
 
 def _heads(

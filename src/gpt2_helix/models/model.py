@@ -244,7 +244,8 @@ class Model:
         Raises
         ------
         MissingInputError
-            If a tensor is not there; names all that are not.
+            If a tensor is not there; names all that are not. If nobody knows the activation
+            function.
         """
         if not self.config.architecture.causal or not self.config.normed_first:
             raise MissingInputError(["a causal model that normalises first"], self.name)
@@ -252,7 +253,13 @@ class Model:
         if missing := self.missing(list(shapes)):
             raise MissingInputError(missing, self.name)
         # Here, not above: claims that run no model need not wait for torch.
+        from transformers.activations import ACT2FN
+
         from gpt2_helix.models.runner import Runner
+
+        if self.config.activation not in ACT2FN:
+            known = f"an activation function that transformers has ({self.config.activation!r:.40})"
+            raise MissingInputError([known], self.name)
 
         return Runner(self.config, {n: self.tensor(n, shape) for n, shape in shapes.items()})
 
