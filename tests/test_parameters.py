@@ -36,6 +36,13 @@ def test_what_is_chosen_is_what_is_recorded() -> None:
         ("kernels", {"distances": 2}, "kernels.distances: .*greater than or equal to 5"),
         ("kernels", {"doctorings": ["intact"]}, "expected average-5, .* of which a claim speaks"),
         ("kernels", {"distances": "12"}, "kernels.distances: .*valid integer"),
+        ("kernels", {"queries": 100}, "kernels.queries: .*valid tuple"),
+        ("kernels", {"queries": [100, "500"]}, "kernels.queries.1: .*valid integer"),
+        ("attention_only", {"draws": 40}, "attention_only.draws: .*multiple of 16"),
+        ("attention_only", {"positions": 100}, "positions: expected 201 or more, .* found 100"),
+        ("attention_only", {"draws": 48}, "draws: expected parts of 4 .* divides 32.* found 12"),
+        ("extended", {"draws": 160}, "draws: expected parts of 16 .* divides 32.* found 10"),
+        ("extended", {"draws_of_content": 40}, "extended.draws_of_content: .*multiple of 16"),
         ("averaging", {"doctorings": ["average-10"]}, "expected average-20, average-50"),
         ("averaging", {"doctorings": ["average-0"]}, "expected a doctoring .* found 'average-0'"),
         ("output", {"doctorings": ["intact", "average-5"]}, "expected average-10"),
@@ -58,12 +65,18 @@ def test_a_choice_that_does_not_work_is_refused(
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["", "[1]", "helix: {", "helix: 1"])
+KERNELS = (ROOT / "params.yaml").read_text().partition("kernels:")[0] + "kernels: "
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[1]", "helix: {", "helix: 1", f"{KERNELS}null", f"{KERNELS}[1]", "\xff"]
+)
 def test_a_file_that_holds_no_parameters_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "params.yaml"
-    path.write_text(text)
-    with pytest.raises(SubjectError, match=r"params\.yaml"):
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(SubjectError, match=r"params\.yaml") as refused:
         parameters.read(path)
+    assert "\n" not in str(refused.value)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -5,16 +5,28 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Strict,
+    ValidationError,
+    model_validator,
+)
 
 from gpt2_helix import doctoring
 from gpt2_helix.errors import SubjectError
+from gpt2_helix.models.attention_alone import AttentionAlone
+from gpt2_helix.models.whole_model import WholeModel
 
 _INSTALLED = Path(__file__).with_name("params.yaml")
 PATH = _INSTALLED if _INSTALLED.exists() else Path(__file__).parents[2] / "params.yaml"
 
 Doctoring = Annotated[str, AfterValidator(doctoring.check)]
 Count = Annotated[int, Field(ge=1)]
+Pair = Annotated[tuple[Annotated[int, Strict()], Annotated[int, Strict()]], Strict(False)]
+"""In YAML a list."""
 
 
 def _with_queries(window: list[int]) -> list[int]:
@@ -69,14 +81,9 @@ class Kernels(_Family):
     ]
     distances: Annotated[int, Field(ge=5)]
     positions: Count
-    queries: tuple[int, int]
+    queries: Pair
     positions_of_main_heads: Count
-    queries_of_main_heads: tuple[int, int]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _pairs(cls, found: Any) -> Any:
-        return {k: tuple(v) if k.startswith("queries") else v for k, v in found.items()}
+    queries_of_main_heads: Pair
 
     @model_validator(mode="after")
     def _queries_exist(self) -> "Kernels":
@@ -98,7 +105,7 @@ class AttentionOnly(_Family):
     positions: Count
     least_positions: Count
     first_query: Count
-    draws: Annotated[int, Field(ge=32, multiple_of=8)]
+    draws: Annotated[int, Field(ge=32, multiple_of=AttentionAlone.part)]
     token_std: Annotated[float, Field(gt=0)]
     doctorings: Annotated[
         list[Doctoring],
@@ -128,8 +135,8 @@ class AttentionPublished(_Family):
 class Extended(_Family):
     """``measure.extended``."""
 
-    draws: Annotated[int, Field(ge=128, multiple_of=32)]
-    draws_of_content: Annotated[int, Field(ge=32, multiple_of=8)]
+    draws: Annotated[int, Field(ge=128, multiple_of=AttentionAlone.part)]
+    draws_of_content: Annotated[int, Field(ge=32, multiple_of=AttentionAlone.part)]
     doctorings: Annotated[
         list[Doctoring], _containing("average-5", "average-10", "average-20", "average-100")
     ]
@@ -192,6 +199,38 @@ class Parameters(_Family):
     mini: dict[str, Any]
     text: dict[str, Any]
 
+    @model_validator(mode="after")
+    def _parts_are_equal(self) -> "Parameters":
+        windows, of_content = self.attention_only.draws, self.extended.draws_of_content
+        for name, draws, part, divided in (
+            ("extended", self.extended.draws, AttentionAlone.part, of_content),
+            # On the whole model windows take the place of draws, as many as there are.
+            (
+                "attention_only",
+                min(windows, self.extended.draws),
+                WholeModel.part,
+                min(windows, of_content),
+            ),
+        ):
+            if divided % (draws // part):
+                raise ValueError(
+                    f"{name}.draws: expected parts of {part} whose number divides {divided}, as "
+                    f"extended.draws_of_content is {of_content}, found {draws // part} of them"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _published_windows_are_fed(self) -> "Parameters":
+        fed = self.attention_only.positions
+        published = self.attention_published
+        needed = max(published.pictures[0], published.notebook[0])
+        if fed < needed:
+            raise ValueError(
+                f"attention_only.positions: expected {needed} or more, as attention_published "
+                f"compares as many, found {fed}"
+            )
+        return self
+
     @cached_property
     def by_family(self) -> dict[str, dict[str, Any]]:
         """The choices of each family, as ``params.yaml`` has them."""
@@ -213,8 +252,8 @@ def read(path: Path) -> Parameters:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
-        raise SubjectError(f"{path.name}: {where}: {message}") from None
-    except (OSError, yaml.YAMLError, TypeError) as error:
+        raise SubjectError(": ".join(filter(None, [path.name, where, message]))) from None
+    except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
         why = str(error).splitlines()[0]
         raise SubjectError(f"{path}: expected the parameters in YAML, found {why}") from None
 

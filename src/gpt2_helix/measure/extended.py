@@ -35,8 +35,6 @@ from gpt2_helix.parameters import PARAMETERS
 _CHOSEN = PARAMETERS.extended
 N_DRAWS = _CHOSEN.draws
 N_DRAWS_OF_CONTENT = _CHOSEN.draws_of_content
-PARTS = N_DRAWS // AttentionAlone.part
-"""Of the draws: each is left out in turn, to see how much the mean depends on the draws."""
 
 Parts = dict[int, Float[np.ndarray, "part position d_model"]]
 """By layer, means of the residual stream over equal parts of the draws."""
@@ -100,8 +98,9 @@ def fed(W_pos: Positions, attention_alone: AttentionAlone, main_heads: Sequence[
     embeddings = {layer: of_layer.mean(axis=0) for layer, of_layer in parts.items()}
     extended, left_out = read_means(attention_alone, main_heads, parts, window)
     # As many draws are left out of the whole, in proportion.
-    whole_parts = draws.reshape(PARTS, -1, len(main_heads)).mean(axis=1)
-    whole_left_out = (whole_parts.sum(axis=0) - whole_parts) / (PARTS - 1)
+    n_parts = len(left_out)
+    whole_parts = draws.reshape(n_parts, -1, len(main_heads)).mean(axis=1)
+    whole_left_out = (whole_parts.sum(axis=0) - whole_parts) / (n_parts - 1)
     of_content = window.mean(
         attention_alone.changed(
             main_heads,
@@ -160,7 +159,10 @@ def averaged(
 def read_means(
     attention_alone: AttentionAlone, heads: Sequence[Head], parts: Parts, window: Window
 ) -> tuple[Float[np.ndarray, " head"], Float[np.ndarray, "part head"]]:
-    """Attention of heads fed the mean over all draws, and over all but one part in turn."""
+    """Attention of heads fed the mean over all draws, and over all but one part in turn.
+
+    What leaving out each part changes shows how much the mean depends on the draws.
+    """
     streams = {
         layer: np.concatenate(
             [of_layer.mean(axis=0)[None], (of_layer.sum(axis=0) - of_layer) / (len(of_layer) - 1)]
