@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from gpt2_helix import doctoring
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.errors import SubjectError, first_mistake
 from gpt2_helix.models.attention_alone import AttentionAlone
 from gpt2_helix.models.whole_model import WholeModel
 
@@ -249,10 +249,8 @@ def read(path: Path) -> Parameters:
     try:
         return Parameters(**yaml.safe_load(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        raise SubjectError(": ".join(filter(None, [path.name, where, message]))) from None
+        said = filter(None, (path.name, *first_mistake(error)))
+        raise SubjectError(": ".join(said)) from None
     except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
         why = str(error).splitlines()[0]
         raise SubjectError(f"{path}: expected the parameters in YAML, found {why}") from None
