@@ -141,6 +141,7 @@ def _measured(
 ) -> Iterator[Row]:
     """Rows as they are done, in any order."""
     try:
+        import dask
         from distributed import Client, LocalCluster, as_completed
     except ImportError:
         raise SubjectError(
@@ -149,6 +150,9 @@ def _measured(
     with ExitStack() as stack:
         here = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": ":0"}
         quiet = {"silence_logs": logging.CRITICAL}
+        # Its profiler calls sys._current_frames, which can deadlock a worker before Python 3.11.9:
+        # https://github.com/python/cpython/issues/106883
+        stack.enter_context(dask.config.set({"distributed.worker.profile.enabled": False}))
         cluster = scheduler or stack.enter_context(LocalCluster(**here, **quiet))
         try:
             client = stack.enter_context(Client(cluster))
