@@ -42,7 +42,7 @@ WITHOUT_ORDER = (
     "random-walk",
     "sinusoidal",
 )
-"""Positions through which attention alone must find no previous token."""
+"""Broken positions, with which attention alone must not find the previous token."""
 BREAK_ATTENTION_ALONE = (*WITHOUT_ORDER, "random-weights")
 """Every claim on attention alone must be refuted on these."""
 OF_ATTENTION_ALONE = (

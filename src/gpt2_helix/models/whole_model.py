@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class WholeModel(AttentionAlone):
     """A model that is run on windows of text, each of which takes the place of a draw.
 
-    ``tokens`` are asked for as of ``AttentionAlone`` and left aside. Heads are read from the
-    residual stream as they are there, so the two differ in what enters the heads, and in nothing
-    else. There are fewer windows than draws may be asked for: all of them are then used.
+    ``tokens`` is ignored. Heads are read from the residual stream by the same code as in
+    ``AttentionAlone``, so the two differ only in what enters the heads. If more draws are asked for
+    than there are windows, all windows are used.
 
     Parameters
     ----------
