@@ -3,7 +3,8 @@
 from matplotlib.figure import Figure
 
 import style
-from gpt2_helix import survey_rows
+from gpt2_helix.survey_figure import figure_of
+from gpt2_helix.survey_rows import read_table
 
 NEEDS = ("helix", "kernels")
 CLAIMS = (
@@ -18,8 +19,8 @@ CLAIMS = (
 
 def draw(subject: str) -> tuple[Figure, str]:
     """Draw the survey of models."""
-    rows = survey_rows.read_table(style.DATA / "survey.csv")
-    figure = survey_rows.figure_of([row.of_claims(CLAIMS) for row in rows])
+    rows = read_table(style.DATA / "survey.csv")
+    figure = figure_of([row.of_claims(CLAIMS) for row in rows])
     assert figure
     return figure, (
         "The number that each claim bounds first, on each model; the dashed line is its bound. A "

@@ -1,19 +1,6 @@
 """Shapes are checked in all of the tests; what several tests need is made here."""
 
-from jaxtyping import install_import_hook
-
-with install_import_hook(["gpt2_helix.measure", "gpt2_helix.doctoring"], "beartype.beartype"):
-    import gpt2_helix.doctoring
-    import gpt2_helix.measure.attention_beside
-    import gpt2_helix.measure.attention_published
-    import gpt2_helix.measure.averaging
-    import gpt2_helix.measure.extended
-    import gpt2_helix.measure.heads
-    import gpt2_helix.measure.helix
-    import gpt2_helix.measure.kernels
-    import gpt2_helix.measure.positions
-    import gpt2_helix.measure.published  # noqa: F401
-
+import gc
 import json
 import os
 import subprocess
@@ -24,10 +11,19 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from jaxtyping import install_import_hook
 from safetensors.numpy import save_file
 
 from gpt2_helix.weights.tensors import Array
 from support import CONFIG, ROOT, Claims, Folder, Run, helix_rows
+
+# Before a test imports them. The process that only hands tests to workers never does.
+install_import_hook(["gpt2_helix.measure", "gpt2_helix.doctoring"], "beartype.beartype")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what stays: each run of claims in this process calls it."""
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

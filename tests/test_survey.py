@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save
 
 from gpt2_helix import survey
 from gpt2_helix.errors import SubjectError
 from gpt2_helix.survey import expand
-from gpt2_helix.survey_rows import Row, draw, figure_of, read_table, write_table
+from gpt2_helix.survey_figure import draw, figure_of
+from gpt2_helix.survey_rows import Row, read_table, write_table
 from hub_server import Fault, Hub, commit_of, serve
 from support import ROOT
 
@@ -35,11 +37,13 @@ class Hostile:
         return os.system, ("touch /tmp/created-by-a-checkpoint",)
 
 
-def checkpoint(step: int) -> bytes:
-    rows = torch.from_numpy(np.random.default_rng(step).standard_normal((64, 8)))
+def checkpoint(step: int) -> dict[str, bytes]:
+    rows = np.random.default_rng(step).standard_normal((64, 8)).astype(np.float16)
+    if step != HOSTILE:
+        return {"model.safetensors": save({"transformer.wpe.weight": rows})}
     file = io.BytesIO()
-    torch.save({"transformer.wpe.weight": Hostile() if step == HOSTILE else rows.half()}, file)
-    return file.getvalue()
+    torch.save({"transformer.wpe.weight": Hostile()}, file)
+    return {"pytorch_model.bin": file.getvalue()}
 
 
 def measured(into: Path) -> set[str]:
@@ -52,8 +56,7 @@ def measured(into: Path) -> set[str]:
 def hub() -> Iterator[Hub]:
     config = json.dumps({"model_type": "gpt2", **SIZES}).encode()
     branches = {
-        f"{MODEL}@checkpoint-{step}": {"config.json": config, "pytorch_model.bin": checkpoint(step)}
-        for step in STEPS
+        f"{MODEL}@checkpoint-{step}": {"config.json": config, **checkpoint(step)} for step in STEPS
     }
     with serve({MODEL: {}, **branches}) as hub:
         yield hub

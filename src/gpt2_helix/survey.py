@@ -27,7 +27,7 @@ from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.plugin import declared
 from gpt2_helix.records import write_json
 from gpt2_helix.subjects import open_subject
-from gpt2_helix.survey_rows import Row, draw, write_table
+from gpt2_helix.survey_rows import Row, write_table
 
 ROWS, TABLE, FIGURE = "rows", "survey.csv", "survey.svg"
 
@@ -75,6 +75,8 @@ def run(
         If a family has no claims, there are to be no workers, or Dask is not installed or does
         not answer.
     """
+    from gpt2_helix.survey_figure import draw  # Not above: workers need not wait for it.
+
     if workers < 1:
         raise SubjectError(f"--workers: expected 1 or more, found {workers}")
     known = {claim.id.partition(".")[0] for _, claim in claims_of(claims, ())}

@@ -1,4 +1,4 @@
-"""The rows of a survey as a table, and as a figure: against training step, or side by side."""
+"""The rows of a survey and the table that they are written to."""
 
 import csv
 import re
@@ -6,16 +6,10 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
-
 ABOUT = ("subject", "group", "step", "commit", "W_pos_sha256", "error")
 STEP = re.compile(r"[@-](?:[A-Za-z]+[-_])?(\d+)$")
 VERDICT = " verdict"
 BOUNDED = re.compile(r"(.+) \(([<>=]+ \S+)\)")
-FAR = 20
-"""An axis is logarithmic where a number is this many times the bound, and above one."""
 
 
 @dataclass(frozen=True)
@@ -106,79 +100,3 @@ def read_table(path: Path) -> list[Row]:
             named = {name: about[name] for name in ("commit", "W_pos_sha256", "error")}
             rows.append(Row(about["subject"] or "", **named, verdicts=verdicts, numbers=numbers))
     return rows
-
-
-def draw(rows: Sequence[Row], path: Path) -> None:
-    """Write the figure, if there is a number to draw."""
-    if figure := figure_of(rows):
-        figure.savefig(path, metadata={"Date": None})
-
-
-def figure_of(rows: Sequence[Row]) -> Figure | None:
-    """Draw each claim's first bounded number: against step, a line a group, or side by side.
-
-    Side by side, a dot is filled where the claim is confirmed on the model itself.
-
-    Returns
-    -------
-    None if no row holds a bounded number.
-    """
-    panels: dict[str, str] = {}
-    for row in rows:
-        for name, (_, bound) in row.numbers.items():
-            claim = name.partition(":")[0]
-            if bound and not any(shown.startswith(f"{claim}:") for shown in panels):
-                panels[name] = bound
-    if not panels:
-        return None
-    groups = list(dict.fromkeys(row.group for row in rows))
-    by_step = any(row.step is not None for row in rows)
-    across = min(3 if by_step else 5, len(panels))
-    down = -(-len(panels) // across)
-    size = (
-        (3.4 * across, 2.6 * down) if by_step else (1.7 * across, (0.2 * len(groups) + 0.9) * down)
-    )
-    figure = Figure(figsize=size, layout="constrained")
-    for at, (name, bound) in enumerate(panels.items()):
-        first = figure.axes[at - at % across] if at % across and not by_step else None
-        axes = figure.add_subplot(down, across, at + 1, sharey=first)
-        axes.tick_params(labelsize=7)
-        shown = [row for row in rows if name in row.numbers]
-        if by_step:
-            _against_step(axes, shown, name, groups)
-            axes.axhline(float(bound.split()[1]), color="0.6", lw=0.8, ls="--")
-        else:
-            _side_by_side(axes, shown, name, groups, float(bound.split()[1]))
-            axes.tick_params(labelleft=first is None)
-        claim, _, number = name.partition(": ")
-        axes.set_title(f"{claim}\n{number}, {bound}", fontsize=7)
-    if by_step and len(groups) > 1:
-        figure.axes[0].legend(frameon=False, fontsize=6)
-    return figure
-
-
-def _against_step(axes: Axes, rows: Sequence[Row], name: str, groups: Sequence[str]) -> None:
-    for group in groups:
-        own = sorted((row.step or 0, row.numbers[name][0]) for row in rows if row.group == group)
-        if own:
-            axes.plot(*zip(*own, strict=True), "o-", ms=3, lw=1, label=group)
-    axes.set_xscale("symlog", linthresh=100)
-    axes.set_xlabel("training step", fontsize=7)
-
-
-def _side_by_side(
-    axes: Axes, rows: Sequence[Row], name: str, groups: Sequence[str], bound: float
-) -> None:
-    claim = name.partition(":")[0]
-    values = [row.numbers[name][0] for row in rows]
-    for row, value in zip(rows, values, strict=True):
-        filled = "full" if row.verdicts[claim] == "confirmed" else "none"
-        at = groups.index(row.group)
-        axes.plot(value, at, "o", ms=4, c="C0", fillstyle=filled, clip_on=False)
-    axes.axvline(bound, color="0.6", lw=0.8, ls="--")
-    if max(map(abs, values)) > FAR * max(abs(bound), 1):
-        axes.set_xscale("log" if min(values) > 0 else "symlog")
-        axes.locator_params("x", numticks=4)
-        axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_yticks(range(len(groups)), groups)
-    axes.set_ylim(len(groups) - 0.5, -0.5)

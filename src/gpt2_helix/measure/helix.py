@@ -17,8 +17,6 @@ from types import ModuleType
 import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
-from scipy.sparse.linalg import eigsh
-from scipy.spatial import KDTree
 
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.errors import DegenerateModelError
@@ -311,6 +309,8 @@ def steady_climb(curve: Curve) -> float:
 
 
 def _adjacent_neighbour(curve: Curve) -> float:
+    from scipy.spatial import KDTree  # Not above: claims on a record need not wait for it.
+
     nearest = np.asarray(KDTree(curve).query(curve, k=2)[1])
     return float((np.abs(nearest[:, 1] - np.arange(len(curve))) == 1).mean())
 
@@ -323,6 +323,8 @@ def _leading(
     By Lanczos, as three are wanted of hundreds; the fixed start makes it repeatable. Signs are
     such that the largest loading of each component is positive.
     """
+    from scipy.sparse.linalg import eigsh  # Nor for this.
+
     covariance = centred.T @ centred
     variances, loadings = eigsh(covariance, k=3, v0=np.ones(len(covariance)))
     largest = np.take_along_axis(loadings, np.abs(loadings).argmax(axis=0)[None], axis=0)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import softmax
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
@@ -110,6 +109,8 @@ def pattern(
     MissingInputError
         If W_pos has fewer rows than ``n_positions``.
     """
+    from scipy.special import softmax  # Not above: claims on a record need not wait for it.
+
     if len(W_pos) < n_positions:
         raise MissingInputError([f"{n_positions} positions"], "the position matrix")
     query, key = block.query_key(W_pos[:n_positions], head)

@@ -59,7 +59,7 @@ class OnText:
 def on_text(
     runner: "gpt2_helix.models.runner.Runner",
     W_pos: Positions,
-    windows: Int[np.ndarray, "window position"],
+    windows: Int[np.ndarray, "window token"],
 ) -> OnText:
     """Run windows of text under every doctoring at once."""
     tables = doctoring.doctor_all(W_pos, [doctoring.INTACT, *_SPOILT])

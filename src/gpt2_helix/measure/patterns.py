@@ -39,7 +39,7 @@ class Patterns:
 def of_main_heads(
     runner: "gpt2_helix.models.runner.Runner",
     W_pos: Positions,
-    windows: Int[ndarray, "window position"],
+    windows: Int[ndarray, "window token"],
     main_heads: Sequence[Head],
 ) -> Patterns:
     """Run the beginning of a text under each doctoring."""

@@ -139,7 +139,7 @@ def border_effect(found: FirstWord) -> float:
     return float(max(effects))
 
 
-def _rate(probabilities: list[float]) -> Rate:
+def _rate(probabilities: list[np.float32]) -> Rate:
     from scipy.stats import binomtest  # Not above: most claims need not wait for it.
 
     values: Float[np.ndarray, " pair"] = np.array(probabilities)
