@@ -88,6 +88,7 @@ def _draw(module: ModuleType, subjects: Sequence[str], stem: Path) -> dict[str, 
     svg, png = stem.with_suffix(".svg"), stem.with_suffix(".png")
     bare = {"Date": None, "Creator": None, "Description": caption}
     figure.savefig(svg, metadata=bare, bbox_inches="tight")
+    figure.set_layout_engine("none")  # It is laid out; doing so again takes as long as drawing.
     figure.text(0.5, 0.0, f"{seen}\n{origins}", ha="center", va="top", fontsize=7)
     figure.savefig(png, metadata={"Software": None}, bbox_inches="tight")
     plt.close(figure)
