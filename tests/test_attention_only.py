@@ -182,7 +182,7 @@ def test_draws_are_independent_gaussians_of_the_asked_size() -> None:
     assert one.std() == pytest.approx(0.14, rel=0.02)
     assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.03
     assert abs(np.corrcoef(one[0], one[1])[0, 1]) < 0.5
-    common = Tokens(0.14, mean_norm=2).draw(0, 300, 64) - one
+    common = Tokens(0.14, mean_norm=2.0).draw(0, 300, 64) - one
     np.testing.assert_allclose(np.linalg.norm(common, axis=1), 2, rtol=1e-5)
     np.testing.assert_allclose(common, common[:1].repeat(300, axis=0), atol=1e-6)
     repeated = Tokens(0.14, repeated=True).draw(0, 300, 64)

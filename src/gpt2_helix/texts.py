@@ -20,7 +20,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from gpt2_helix.errors import MissingInputError, SubjectError
 from gpt2_helix.parameters import PARAMETERS
 
-Tokens = Int[np.ndarray, " position"]
+Tokens = Int[np.ndarray, " _token"]
 Pair = tuple[str, str]
 
 WORDS = tuple(files("gpt2_helix").joinpath("words.txt").read_text(encoding="utf-8").split())
@@ -122,7 +122,7 @@ def byte_level(model: BPE) -> Tokenizer:
 
 def windows(
     tokenizer: Tokenizer, texts: Sequence[str], n_windows: int, length: int
-) -> Int[np.ndarray, "window position"]:
+) -> Int[np.ndarray, "window token"]:
     """Cut texts into windows that begin with ``<|endoftext|>``, taking from each text in turn.
 
     Raises

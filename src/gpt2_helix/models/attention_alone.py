@@ -31,11 +31,11 @@ QUERIES = 75
 MOST_THREADS = 4
 """Each works on a batch of its own, so results do not depend on how many there are."""
 
-Stream = Float[np.ndarray, "draw position d_model"]
+Stream = Float[np.ndarray, "draw token d_model"]
 Previous = Float[np.ndarray, "draw head query"]
 """Attention of each query to the position before it; that of query 0 is NaN."""
 
-NOTHING: Mapping[int, Float[np.ndarray, "position d_model"]] = MappingProxyType({})
+NOTHING: Mapping[int, Float[np.ndarray, "token d_model"]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Window:
     positions: int
     first_query: int
 
-    def mean(self, previous: Previous) -> Float[np.ndarray, "draw head"]:
+    def mean(self, previous: Float[np.ndarray, "*draw query"]) -> Float[np.ndarray, "*draw"]:
         """Mean over the queries of the window."""
         return previous[..., self.first_query : self.positions].mean(axis=-1, dtype=np.float64)
 
@@ -64,7 +64,7 @@ class Found:
     """
 
     previous: Previous
-    entering: dict[int, Float[np.ndarray, "part position d_model"]]
+    entering: dict[int, Float[np.ndarray, "part token d_model"]]
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,7 @@ class Tokens:
     mean_norm: float = 0.0
     repeated: bool = False
 
-    def draw(
-        self, number: int, positions: int, d_model: int
-    ) -> Float[np.ndarray, "position d_model"]:
+    def draw(self, number: int, positions: int, d_model: int) -> Float[np.ndarray, "token d_model"]:
         """Token vectors of one draw, the same for the same number."""
         rng = np.random.default_rng([SEED, number])
         shape = (1 if self.repeated else positions, d_model)
@@ -110,12 +108,10 @@ class Vocabulary:
         Token at position 0.
     """
 
-    W_E: Float[np.ndarray, "token d_model"]
+    W_E: Float[np.ndarray, "d_vocab d_model"]
     first: int
 
-    def draw(
-        self, number: int, positions: int, d_model: int
-    ) -> Float[np.ndarray, "position d_model"]:
+    def draw(self, number: int, positions: int, d_model: int) -> Float[np.ndarray, "token d_model"]:
         """Embeddings of one draw, the same for the same number."""
         tokens = np.random.default_rng([SEED, number]).integers(0, len(self.W_E), positions)
         tokens[0] = self.first
@@ -208,7 +204,7 @@ class AttentionAlone:
         n_draws: int,
         *,
         silent_layers: Sequence[int] = (),
-        without: Mapping[int, Float[np.ndarray, "position d_model"]] = NOTHING,
+        without: Mapping[int, Float[np.ndarray, "token d_model"]] = NOTHING,
     ) -> Previous:
         """Attention to the previous token, on intact positions, in a model that is changed.
 
@@ -232,13 +228,13 @@ class AttentionAlone:
         tokens: AnyTokens,
         draws: range,
         silent_layers: Sequence[int] = (),
-        without: Mapping[int, Float[np.ndarray, "position d_model"]] = NOTHING,
+        without: Mapping[int, Float[np.ndarray, "token d_model"]] = NOTHING,
     ) -> Found:
         layers = sorted({head.layer for head in heads})
 
         def of_batch(
             numbers: Sequence[int],
-        ) -> tuple[Previous, list[Float[np.ndarray, "position d_model"]]]:
+        ) -> tuple[Previous, list[Float[np.ndarray, "token d_model"]]]:
             previous = np.empty((len(numbers), len(heads), self.positions), self._dtype)
             sums = []
             stream = self._entering(W_pos, numbers, tokens)

@@ -28,9 +28,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from gpt2_helix.doctoring import Positions
 from gpt2_helix.texts import WORDS
 
-Frame = Float[np.ndarray, "d_model n"]
+Frame = Float[np.ndarray, "d_model _n"]
 
 N_POSITIONS = 512
 BEGIN, NEWLINE, OPEN, CLOSE = "<|endoftext|>", "\n", ' "', '"'
@@ -225,8 +226,8 @@ def _sink(rate: float, height: float, begin: Frame, constant: Frame, ramp: Frame
     return _Term(rate * N_POSITIONS * ramp + height / CONSTANT * constant, begin)
 
 
-def _constant_and_ramp(constant: Frame, ramp: Frame) -> Frame:
-    """W_pos, (N_POSITIONS, d_model): the constant, and j / N_POSITIONS along the ramp."""
+def _constant_and_ramp(constant: Frame, ramp: Frame) -> Positions:
+    """W_pos: the constant, and j / N_POSITIONS along the ramp."""
     return CONSTANT * constant.T + np.arange(N_POSITIONS)[:, None] / N_POSITIONS * ramp.T
 
 
@@ -247,7 +248,7 @@ def _frames(rng: np.random.Generator, d_model: int, sizes: Sequence[int]) -> lis
 
 def _assemble(
     token: Frame,
-    W_pos: Frame,
+    W_pos: Positions,
     layers: Sequence[Sequence[_Head]],
     previous_token_head: tuple[int, int],
 ) -> Transformer:

@@ -290,7 +290,7 @@ class Model:
         return tokenizer
 
     @cached_property
-    def windows(self) -> Int[np.ndarray, "window position"]:
+    def windows(self) -> Int[np.ndarray, "window token"]:
         """Windows of text, as tokens."""
         length = min(texts.WINDOW, self.config.n_positions)
         corpus = texts.read_texts(self.material.corpus)

@@ -155,8 +155,8 @@ class Runner:
 
     @torch.inference_mode()
     def patterns(
-        self, tokens: Int[np.ndarray, " position"], tables: Tables, heads: Sequence[Head]
-    ) -> Float[np.ndarray, "doctoring head position position"]:
+        self, tokens: Int[np.ndarray, " token"], tables: Tables, heads: Sequence[Head]
+    ) -> Float[np.ndarray, "doctoring head token token"]:
         """Attention patterns of some heads on a short text under every doctoring."""
         found: dict[Head, Tensor] = {}
 
@@ -176,7 +176,7 @@ class Runner:
     @torch.inference_mode()
     def windows(
         self,
-        windows: Int[np.ndarray, "window position"],
+        windows: Int[np.ndarray, "window token"],
         tables: Tables,
     ) -> list[WindowStatistics]:
         """Run windows of text under every doctoring.
@@ -212,7 +212,7 @@ class Runner:
 
     @torch.inference_mode()
     def previous_token(
-        self, windows: Int[np.ndarray, "window position"], tables: Tables, first_query: int
+        self, windows: Int[np.ndarray, "window token"], tables: Tables, first_query: int
     ) -> PreviousToken:
         """Attention of every head to the previous token, for queries from ``first_query`` on."""
         found = []
@@ -240,7 +240,7 @@ class Runner:
     @torch.inference_mode()
     def entering(
         self,
-        windows: Int[np.ndarray, "window position"],
+        windows: Int[np.ndarray, "window token"],
         W_pos: Float[np.ndarray, "n_positions d_model"],
         layers: Collection[int],
         silent_layers: Collection[int] = (),
@@ -267,7 +267,7 @@ class Runner:
     def continuations(
         self,
         prefix: Int[np.ndarray, " prefix"],
-        tails: Int[np.ndarray, "tail position"],
+        tails: Int[np.ndarray, "tail token"],
         tables: Tables,
     ) -> Float[np.ndarray, "doctoring tail vocabulary"]:
         """Next-token probabilities after a common prefix and each of several tails.
@@ -306,14 +306,14 @@ class Runner:
     def _unembedding(self) -> Float[Tensor, "d_model vocabulary"]:
         return self._model.lm_head.weight.T
 
-    def _tokens(self, tokens: Int[np.ndarray, "*row position"]) -> Int[Tensor, "*row position"]:
+    def _tokens(self, tokens: Int[np.ndarray, "*row token"]) -> Int[Tensor, "*row token"]:
         return torch.from_numpy(tokens.astype(np.int64)).to(self.device)
 
     def _hidden(
         self,
-        tokens: Int[Tensor, "row position"],
+        tokens: Int[Tensor, "row token"],
         W_pos: Float[Tensor, "row n_positions d_model"],
-        positions: Int[Tensor, " position"] | None = None,
+        positions: Int[Tensor, " token"] | None = None,
         *,
         hooks: Sequence[tuple[str, Callable[..., Any]]] = (),
         past: Any = None,
@@ -391,7 +391,7 @@ class Runner:
     def _compare(
         self,
         hidden: Float[Tensor, "doctoring position d_model"],
-        tokens: Int[Tensor, " position"],
+        tokens: Int[Tensor, " token"],
         space: Float[Tensor, "2 size"],
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Sums over positions of KL, loss and agreement, a few positions at a time."""

@@ -43,7 +43,7 @@ class WholeModel(AttentionAlone):
         self,
         alone: AttentionAlone,
         runner: "gpt2_helix.models.runner.Runner",
-        windows: Int[np.ndarray, "window position"],
+        windows: Int[np.ndarray, "window token"],
     ) -> None:
         config = runner.config
         positions = windows.shape[1]
@@ -61,12 +61,12 @@ class WholeModel(AttentionAlone):
         tokens: AnyTokens,
         draws: range,
         silent_layers: Sequence[int] = (),
-        without: Mapping[int, Float[np.ndarray, "position d_model"]] = NOTHING,
+        without: Mapping[int, Float[np.ndarray, "token d_model"]] = NOTHING,
     ) -> Found:
         layers = sorted({head.layer for head in heads})
         some = self._windows[draws.start : draws.stop]
         previous = np.empty((len(some), len(heads), self.positions), np.float32)
-        means: dict[int, list[Float[np.ndarray, "position d_model"]]] = {n: [] for n in layers}
+        means: dict[int, list[Float[np.ndarray, "token d_model"]]] = {n: [] for n in layers}
         for first in range(0, len(some), BATCH):
             batch = slice(first, first + BATCH)
             streams = self._runner.entering(some[batch], W_pos, layers, silent_layers)

@@ -21,9 +21,8 @@ from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
 from gpt2_helix import texts
+from gpt2_helix.texts import Tokens
 from gpt2_helix.training.recipe import Kind, Recipe
-
-Tokens = Int[np.ndarray, " position"]
 
 SEGMENT = (2, 120)
 """Tokens of the shortest and of the longest segment that comes back."""

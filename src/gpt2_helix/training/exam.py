@@ -11,7 +11,8 @@ from torch.nn.functional import cross_entropy
 from transformers import GPT2LMHeadModel
 
 from gpt2_helix import texts
-from gpt2_helix.training.documents import Tokens, random_tokens
+from gpt2_helix.texts import Tokens
+from gpt2_helix.training.documents import random_tokens
 
 STRINGS = 8
 """Random strings, and windows of text, in the exam."""
@@ -31,9 +32,9 @@ class Exam:
         Repetition prompts with pairs of words, and the token that should follow each.
     """
 
-    windows: Int[np.ndarray, "window position"]
-    strings: Int[np.ndarray, "string position"]
-    prompts: Int[np.ndarray, "pair position"]
+    windows: Int[np.ndarray, "window _token"]
+    strings: Int[np.ndarray, "string _token"]
+    prompts: Int[np.ndarray, "pair _token"]
     first_words: Tokens
 
 

@@ -69,7 +69,7 @@ class Stage:
 
 
 def look_at(
-    step: int, runner: Runner, W_pos: Positions, windows: Int[np.ndarray, "window position"]
+    step: int, runner: Runner, W_pos: Positions, windows: Int[np.ndarray, "window token"]
 ) -> Stage:
     """Measure a model on windows of text."""
     names = [doctoring.INTACT, *(f"average-{k}" for k in GROUP_SIZES)]
