@@ -150,13 +150,13 @@ def test_a_verdict_other_than_the_expected_one_is_a_failure(
 
 
 def test_verdicts_do_not_hang_on_what_else_runs(
-    folder: Folder, run_claims: Claims, run_process: Claims, tmp_path: Path
+    folder: Folder, run_claims: Claims, tmp_path: Path
 ) -> None:
     """Neither on other claims nor on the process; and workers show the text of one process."""
 
-    def judged(run: Claims, *selection: str) -> tuple[dict[str, Any], str]:
+    def judged(*selection: str) -> tuple[dict[str, Any], str]:
         report = tmp_path / "out.json"
-        ran = run("--subject", path, "--claims-json", str(report), *selection)
+        ran = run_claims("--subject", path, "--claims-json", str(report), *selection)
         claims = json.loads(report.read_text())["claims"]
         return {claim["id"]: claim for claim in claims}, ran.stdout
 
@@ -164,10 +164,10 @@ def test_verdicts_do_not_hang_on_what_else_runs(
         return out[out.index("= what the post says") :].splitlines()[:-1]
 
     path = str(small(folder))
-    every, out = judged(run_claims, "-k", "helix or output")
-    chosen, _ = judged(run_claims, "-k", "circle")
+    every, out = judged("-k", "helix or output")
+    chosen, _ = judged("-k", "circle")
     assert chosen == {"helix.circle": every["helix.circle"]}
-    by_workers, workers = judged(run_process, "-k", "helix or output", "-n", "2")
+    by_workers, workers = judged("-k", "helix or output", "-n", "2")
     assert by_workers == every
     assert shown(workers) == shown(out)
     for line in ("subject: ", "evidence: live, from wpe.weight"):

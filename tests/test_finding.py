@@ -32,7 +32,7 @@ SIZES: dict[str, Any] = {
     "model_type": "gpt2",
     "n_layer": 2,
     "n_head": 12,
-    "n_embd": 384,
+    "n_embd": 192,
     "n_positions": 512,
     "layer_norm_epsilon": 1e-5,
     "vocab_size": 20,
@@ -261,11 +261,11 @@ def test_a_record_keeps_which_heads_were_found(
 
 
 def test_that_heads_were_found_is_said_wherever_verdicts_are_shown(
-    folder: Path, run_process: Claims, tmp_path: Path
+    folder: Path, run_claims: Claims, tmp_path: Path
 ) -> None:
     """Workers of pytest-xdist find them, and the process that writes the reports does not."""
     path, page = tmp_path / "report.json", tmp_path / "page"
-    ran = run_process(
+    ran = run_claims(
         *("--subject", str(folder), "-k", "test_local_heads or ignore_raw", "-n", "2"),
         *("--claims-json", str(path), "--report", str(page)),
     )

@@ -48,8 +48,8 @@ return found;
 """
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     chromium, driver = (
         shutil.which("chromium") or shutil.which("google-chrome"),
         shutil.which("chromedriver"),
@@ -69,16 +69,26 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
         "disable-dev-shm-usage",
         "host-resolver-rules=MAP * ~NOTFOUND",
         "window-size=900,900",
-        f"user-data-dir={tmp_path / 'profile'}",
+        f"user-data-dir={tmp_path_factory.mktemp('profile')}",
     ):
         options.add_argument(f"--{flag}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    try:
-        chrome.get(PAGE.as_uri())
-        yield chrome
-    finally:
-        chrome.quit()
+    yield chrome
+    chrome.quit()
+
+
+@pytest.fixture
+def browser(chrome: webdriver.Chrome) -> webdriver.Chrome:
+    """The page as it opens, at the window's own size and in its own colours."""
+    chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {})
+    chrome.get(PAGE.as_uri())
+    return chrome
+
+
+in_browser = pytest.mark.xdist_group("browser")
+"""One worker starts one browser."""
 
 
 def test_the_page_is_what_the_data_make_and_asks_for_nothing_else() -> None:
@@ -101,6 +111,7 @@ def test_the_bounds_drawn_are_those_of_the_claims() -> None:
     assert explore.bounds(tolerance, "look_back_at") == drawn
 
 
+@in_browser
 def test_the_slider_moves_every_picture(browser: webdriver.Chrome) -> None:
     def ask(script: str) -> Any:
         return browser.execute_script(f"return {script}")
@@ -151,6 +162,7 @@ def test_the_slider_moves_every_picture(browser: webdriver.Chrome) -> None:
     assert complaints(browser) == []
 
 
+@in_browser
 def test_the_helix_turns_and_names_positions(browser: webdriver.Chrome) -> None:
     def ask(script: str) -> Any:
         return browser.execute_script(f"return {script}")
@@ -178,6 +190,7 @@ def test_the_helix_turns_and_names_positions(browser: webdriver.Chrome) -> None:
     assert complaints(browser) == []
 
 
+@in_browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1200])
 def test_it_fits_and_is_legible(browser: webdriver.Chrome, scheme: str, width: int) -> None:
