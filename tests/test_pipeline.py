@@ -329,21 +329,3 @@ def test_the_weights_that_are_available_are_listed_and_strict_asks_for_all(
     assert "wpe.weight" not in content["missing"]
     assert cli.main([*options, "--strict"]) == 2
     assert "wte.weight" in capsys.readouterr().err
-
-
-def test_the_main_number_of_a_claim_is_the_first_with_a_bound_and_nearest_to_breaking_it(
-    tmp_path: Path,
-) -> None:
-    claims = [
-        {"id": "a.least", "tolerance": {"x": ">= 1", "y": "< 3"}, "measured": {"x": 2, "y": 1}},
-        {"id": "a.of-several", "tolerance": {"x": "> 1"}, "measured": {"x": {"k": 2, "l": 1.5}}},
-        {"id": "a.most", "tolerance": {"x": "< 1"}, "measured": {"z": 9, "x": {"k": 2, "l": 1.5}}},
-        {"id": "a.blocked", "tolerance": {"x": "< 1"}, "measured": {}},
-    ]
-    (tmp_path / "model.json").write_text(
-        json.dumps({"subject": {}, "statements": [], "claims": claims})
-    )
-    into = tmp_path / "metrics"
-    assert cli.main(["metrics", str(tmp_path / "model.json"), "--into", str(into)]) == 0
-    found = json.loads((into / "model.json").read_text())
-    assert found == {"a.least": 2, "a.of-several": 1.5, "a.most": 2}

@@ -214,3 +214,13 @@ def test_every_family_of_claims_is_linked_to_its_file() -> None:
 
     for path, _, terms in declared(CLAIMS):
         assert path.name == cli.file_of(markdown.family(terms.id))
+
+
+def test_the_main_number_of_a_claim_is_the_first_with_a_bound_and_nearest_to_breaking_it() -> None:
+    claims = [
+        {"id": "a.least", "tolerance": {"x": ">= 1", "y": "< 3"}, "measured": {"x": 2, "y": 1}},
+        {"id": "a.of-several", "tolerance": {"x": "> 1"}, "measured": {"x": {"k": 2, "l": 1.5}}},
+        {"id": "a.most", "tolerance": {"x": "< 1"}, "measured": {"z": 9, "x": {"k": 2, "l": 1.5}}},
+        {"id": "a.blocked", "tolerance": {"x": "< 1"}, "measured": {}},
+    ]
+    assert present.main_numbers(claims) == {"a.least": 2, "a.of-several": 1.5, "a.most": 2}

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 import torch
@@ -172,3 +173,20 @@ def test_a_table_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     ]
     write_table(rows, tmp_path / "table.csv")
     assert read_table(tmp_path / "table.csv") == rows
+
+
+def test_workers_start_without_the_profiler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which can deadlock them: python/cpython#106883."""
+    profiled = []
+
+    def start(**_: object) -> None:
+        profiled.append(dask.config.get("distributed.worker.profile.enabled"))
+        raise SubjectError("no worker is needed for this")
+
+    monkeypatch.setattr("distributed.LocalCluster", start)
+    into = tmp_path / "survey"
+    with pytest.raises(SubjectError, match="no worker is needed"):
+        survey.run(["mini"], ["helix"], into, data=tmp_path, claims=ROOT / "claims", workers=1)
+    assert profiled == [False]

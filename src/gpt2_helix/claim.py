@@ -39,7 +39,7 @@ _COMPARE: dict[str, Callable[[Number, Number], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
-_BOUND = re.compile(r"(==|>=|<=|>|<) (\S+)")
+_BOUND = re.compile(r"(==|>=|<=|>|<) -?\d*\.?\d+(e-?\d+)?")
 _ID = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+")
 
 
@@ -139,7 +139,7 @@ class Claim:
                 f"found {self.statement!r}"
             )
         for name, bound in self.tolerance.items():
-            if not _BOUND.fullmatch(bound):
+            if not is_bound(bound):
                 raise ClaimError(f"{self.id}: expected a bound like '>= 1', found {name} {bound}")
         if not self.tolerance or not self.refuted_by:
             raise ClaimError(f"{self.id}: expected a tolerance and a control, found none")
@@ -179,13 +179,13 @@ class ClaimVerdict:
     source: str | None
     measured: dict[str, MeasuredValue]
     tolerance: dict[str, str]
-    settled: list[str]
     missing: list[str]
     controls: list[ControlVerdict]
     reason: str
     says: str
     post: str
     why: str
+    settled: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -373,6 +373,11 @@ def assess_on(claim: Claim, assess: Assess, model: Any) -> Assessment:
     if raised:
         return Assessment(REFUTED, numbers, "; ".join(measured.broken), raised=raised)
     return Assessment(CONFIRMED, numbers)
+
+
+def is_bound(text: str) -> bool:
+    """Whether this is a bound such as ``">= 0.85"``."""
+    return _BOUND.fullmatch(text) is not None
 
 
 def keeps(value: Number, bound: str) -> bool:

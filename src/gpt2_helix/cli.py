@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -28,6 +27,7 @@ from gpt2_helix.models.model import Model
 from gpt2_helix.models.table import GPT2_SMALL_TENSORS, HUB_MODELS, SEEDS, SHIPPED
 from gpt2_helix.subjects import DEFAULT, open_subject
 from gpt2_helix.texts import read_text
+from gpt2_helix.verdicts import read_verdicts
 from gpt2_helix.weights.tensors import WEIGHTS
 
 DATA = Path("data")
@@ -328,7 +328,7 @@ def put_tables(reports: Sequence[Path], into: Path) -> None:
     One report gives ``statements`` and ``verdicts``, of which the file must have one; several
     give ``replication``.
     """
-    contents = [_report(path) for path in reports]
+    contents = [read_verdicts(path) for path in reports]
     if len(contents) == 1:
         tables = {
             "statements": markdown.statements_table(contents[0], _linked_from(into)),
@@ -352,7 +352,7 @@ def put_tables(reports: Sequence[Path], into: Path) -> None:
 
 def write_pages(reports: Sequence[Path]) -> None:
     """Write a Markdown page beside each report, and ``replication.md`` on the replications."""
-    contents = {path: _report(path) for path in reports}
+    contents = {path: read_verdicts(path) for path in reports}
     pages = {
         path.with_suffix(".md"): markdown.page(report, _linked_from(path))
         for path, report in contents.items()
@@ -379,22 +379,9 @@ def put_metrics(reports: Sequence[Path], into: Path) -> None:
     """Write the main number of each claim, one file for each report."""
     into.mkdir(parents=True, exist_ok=True)
     for report in reports:
-        records.write_json(into / report.name, present.main_numbers(_report(report)["claims"]))
-
-
-def _report(path: Path) -> dict[str, Any]:
-    """Read the report of ``pytest claims/ --claims-json``."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise SubjectError(
-            f"{path}: expected verdicts as --claims-json writes them, found {error}"
-        ) from None
-    if not isinstance(content, dict) or {"subject", "statements", "claims"} - content.keys():
-        raise SubjectError(
-            f"{path}: expected verdicts as --claims-json writes them, found another file"
+        records.write_json(
+            into / report.name, present.main_numbers(read_verdicts(report)["claims"])
         )
-    return content
 
 
 def _results(
