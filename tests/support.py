@@ -19,7 +19,7 @@ CONFIG = {
     "previous_token_heads": [[2, 2], [3, 3], [4, 11]],
     "heads_looking_back": [[0, 3], [0, 4], [0, 7]],
 }
-SMALL = {"n_positions": 258, "n_embd": 192}
+SMALL = {"n_positions": 258, "n_embd": 96}
 """Sizes of a model on which claims about positions are judged quickly."""
 Run = subprocess.CompletedProcess[str]
 Folder = Callable[..., Path]
@@ -39,4 +39,4 @@ def helix_rows(n: int = 1024, d_model: int = 768, turns: float = 3, seed: int = 
 
 def small(folder: Folder) -> Path:
     """A small model folder: a helix for positions."""
-    return folder(config=SMALL, tensors={"wpe.weight": helix_rows(258, 192)})
+    return folder(config=SMALL, tensors={"wpe.weight": helix_rows(258, 96)})

@@ -241,3 +241,9 @@ def test_a_figure_of_what_others_published_names_its_source() -> None:
     record = {"weights": {}, "source": source}
     assert style.positions(record) == (None, None)
     assert style.origin("published", record) == "someone/model, pictures at commit 01234567"
+
+
+def test_a_figure_of_no_such_name_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        draw.main(["lookback", "loopback"])
+    assert capsys.readouterr().err.endswith("found loopback\n")

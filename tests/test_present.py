@@ -149,9 +149,9 @@ def test_the_heading_names_subject_evidence_and_weights() -> None:
 def test_the_terminal_shows_statements_then_claims_and_a_line_for_each_refuted_one(
     folder: Folder, run_claims: Claims
 ) -> None:
-    rows = helix_rows(256, 192)[::-1].copy()
+    rows = helix_rows(256, 96)[::-1].copy()
     rows[128:] = rows[127::-1]  # It climbs, and comes back.
-    path = folder(config={"n_positions": 256, "n_embd": 192}, tensors={"wpe.weight": rows})
+    path = folder(config={"n_positions": 256, "n_embd": 96}, tensors={"wpe.weight": rows})
     model = ("--subject", str(path), "-k", "axis or three_comp")
     ran = run_claims(*model)
     out = ran.stdout
