@@ -55,17 +55,18 @@ def folder(tmp_path: Path) -> Folder:
 
 @pytest.fixture
 def run_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Claims:
-    """Run ``pytest claims/`` in this process, without a network."""
+    """Run ``pytest claims/`` in this process, without a network unless the test made one."""
 
-    def run(*arguments: str, cwd: Path = ROOT) -> Run:
+    def run(*arguments: str, cwd: Path = ROOT, offline: bool = True) -> Run:
         out, err = StringIO(), StringIO()
         where = [] if arguments[:1] == (".",) else ["claims/"]
         command = [*where, "-p", "no:cacheprovider", *arguments]
         with monkeypatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
             patched.chdir(cwd)
             patched.setenv("COLUMNS", "160")
-            patched.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-            patched.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+            if offline:
+                patched.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+                patched.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
             code = pytest.main([*command])
         for name in [name for name in sys.modules if name.partition(".")[0] == "claims"]:
             del sys.modules[name]  # The next run may be of other files.

@@ -1,5 +1,6 @@
 """From a hub to a verdict, as a user runs it; ``test_hub.py`` has what can go wrong on the way."""
 
+import functools
 import io
 import json
 import os
@@ -19,9 +20,10 @@ from safetensors.numpy import save
 
 from gpt2_helix.models.built import SEED, RandomWeights
 from gpt2_helix.models.config import config_from
+from gpt2_helix.models.table import HUB_MODELS, HubModel
 from gpt2_helix.weights.tensors import sha256_of_tensor
-from hub_server import COMMIT, Fault, Hub, commit_of, serve
-from support import CONFIG, ROOT, Run, helix_rows
+from hub_server import COMMIT, Fault, Hub, ask, commit_of, live_in, serve
+from support import CONFIG, ROOT, Claims, Run, helix_rows
 
 MODEL = "subject/model"
 WEIGHTS = "model.safetensors"
@@ -107,15 +109,26 @@ def test_a_slow_hub_leaves_the_record_and_says_how_to_wait(hub: Hub, machine: Ma
     assert len(hub.requests) == 1
 
 
-def test_what_cannot_be_read_is_one_line(hub: Hub, machine: Machine) -> None:
+@pytest.fixture
+def here(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_claims: Claims) -> Claims:
+    """The same in this process."""
+    live_in(monkeypatch, tmp_path / "hf")
+    ask(monkeypatch, hub.endpoint)
+    monkeypatch.setitem(
+        HUB_MODELS, "gpt2", HubModel(MODEL, COMMIT, W_pos_sha256=GPT2["W_pos_sha256"])
+    )
+    return functools.partial(run_claims, offline=False)
+
+
+def test_what_cannot_be_read_is_one_line(hub: Hub, here: Claims) -> None:
     hub.faults = [Fault(status=503)]
-    ran = machine.run(*POSITIONS)
+    ran = here("--subject", "gpt2", "-q", *POSITIONS)
     assert ran.returncode == int(pytest.ExitCode.USAGE_ERROR)
-    (line,) = ran.stdout.strip().splitlines()
+    (line,) = (ran.stdout + ran.stderr).strip().splitlines()
     assert "found HTTP 503 Service Unavailable" in line
 
 
-def test_any_model_of_the_hub_at_a_branch(hub: Hub, machine: Machine, tmp_path: Path) -> None:
+def test_any_model_of_the_hub_at_a_branch(hub: Hub, here: Claims, tmp_path: Path) -> None:
     rows = helix_rows(600, 256).astype(np.float16)
     noise = np.full((2, 256), 100, np.float16)
     name = "model.decoder.embed_positions.weight"
@@ -134,7 +147,7 @@ def test_any_model_of_the_hub_at_a_branch(hub: Hub, machine: Machine, tmp_path: 
         "pytorch_model.bin": file.getvalue(),
     }
     path = tmp_path / "report.json"
-    ran = machine.run(*POSITIONS, "-v", "--claims-json", str(path), subject="hub:meta/opt@step-5")
+    ran = here(*POSITIONS, "--subject", "hub:meta/opt@step-5", "--claims-json", str(path))
     assert ran.returncode == 0, ran.stdout
     about: dict[str, Any] = json.loads(path.read_text())["subject"]
     assert about["name"] == "hub:meta/opt@step-5"
