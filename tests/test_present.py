@@ -175,12 +175,12 @@ def test_tables_are_put_between_the_markers_and_every_number_on_a_page(
     (tmp_path / "verdicts").mkdir()
     report, readme = tmp_path / "verdicts/gpt2.json", tmp_path / "README.md"
     write_json(report, recorded)
-    readme.write_text("a\n<!-- statements -->\nold\n<!-- /statements -->\nb\n")
+    readme.write_text("a\n<!-- statements -->\nwhat was here before\n<!-- /statements -->\nb\n")
     assert cli.main(["table", str(report), "--into", str(readme)]) == 0
     text = readme.read_text()
     assert text.startswith("a\n<!-- statements -->\n\n| the post says |")
     assert text.endswith("|\n\n<!-- /statements -->\nb\n")
-    assert "old" not in text
+    assert "what was here before" not in text
     assert "claims/test_helix.py)" in text
     assert cli.main(["pages", str(report)]) == 0
     page = report.with_suffix(".md").read_text()
