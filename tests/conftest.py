@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from contextlib import redirect_stderr, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -22,9 +22,17 @@ CHECKED = ("doctoring", "measure", "models.attention_alone", "models.runner", "m
 install_import_hook([f"gpt2_helix.{name}" for name in CHECKED], "beartype.beartype")
 
 
-def pytest_collection_finish() -> None:
-    """Spare the garbage collector what stays: each run of claims in this process calls it."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Spare the garbage collector what stays, torch and transformers among it.
+
+    Each run of claims in this process calls it.
+    """
+    gc.disable()
+    done = yield
     gc.freeze()
+    gc.enable()
+    return done
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

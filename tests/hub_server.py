@@ -316,7 +316,7 @@ def live_in(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr(hub_module, "CACHE", home / "assets")
+    monkeypatch.setattr(hub_module, "CACHE", home / "assets/gpt2-helix")
     monkeypatch.setattr(hub_module, "ANSWER_WITHIN_S", 2.0)
     monkeypatch.setattr(ranged, "PAUSE_S", 0.01)
 

@@ -60,7 +60,8 @@ def test_mini_and_the_same_weights_in_memory_are_as_with_pytest(
     expected = by_pytest(run_claims, tmp_path, *options)["claims"]
     assert len(expected) == len(QUICK)
     assert {c["evidence"] for c in expected} == {"live"}
-    assert gh.judge("mini", QUICK, windows=2).report["claims"] == expected
+    of_weights = [c for c in expected if c["statement"] != "previous-token"]
+    assert gh.judge("mini", QUICK[:-1]).report["claims"] == of_weights
     held = GPT2LMHeadModel.from_pretrained(MINI)
     fast: Any = PreTrainedTokenizerFast
     tokenizer = fast(tokenizer_file=str(MINI / "tokenizer.json"))

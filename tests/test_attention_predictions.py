@@ -17,6 +17,10 @@ from gpt2_helix.records import RecordedSubject
 from gpt2_helix.texts import Material
 from support import ROOT
 
+PREDICTED_OF = ("average-5", "average-10", "average-20", "average-100")
+by_formula = pytest.mark.xdist_group("by formula")
+"""What is kept is measured once, in one worker."""
+
 
 @cache
 def kept_with_own_tokens(name: str) -> tuple[float, dict[str, float]]:
@@ -24,14 +28,16 @@ def kept_with_own_tokens(name: str) -> tuple[float, dict[str, float]]:
     model = open_built(name, Material())
     shape = (model.config.vocab_size, model.config.n_embd)
     own = Vocabulary(model.tensor("wte.weight", shape), first=0)
-    found = attention_only.averaged_with(own, model.W_pos, model.attention_alone, model.main_heads)
     window = attention_only.window_of(model.W_pos)
-    intact = attention_only.attention(
-        model.attention_alone, "intact", model.main_heads, window, own
+    intact, *doctored = (
+        attention_only.attention(model.attention_alone, name, model.main_heads, window, own)
+        for name in ("intact", *PREDICTED_OF)
     )
-    return float(intact.mean()), found.kept
+    kept = [attention_only.kept(found, intact) for found in doctored]
+    return float(intact.mean()), dict(zip(PREDICTED_OF, kept, strict=True))
 
 
+@by_formula
 def test_a_head_that_looks_positions_up_loses_them_when_they_are_averaged() -> None:
     """Predicted: nearly all intact; in a group of five one place in five, so under a third."""
     intact, kept = kept_with_own_tokens("exact-positions")
@@ -40,6 +46,7 @@ def test_a_head_that_looks_positions_up_loses_them_when_they_are_averaged() -> N
     assert kept["average-100"] < kept["average-20"] < kept["average-5"]
 
 
+@by_formula
 def test_a_head_that_compares_what_was_seen_so_far_does_without_exact_positions() -> None:
     """Predicted: nearly all intact, and 0.9 of it up to groups of twenty; under 0.75 at a hundred.
 

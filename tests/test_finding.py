@@ -15,7 +15,8 @@ from gpt2_helix import cli, controls
 from gpt2_helix.claim import judge
 from gpt2_helix.errors import MissingInputError
 from gpt2_helix.families import FAMILIES
-from gpt2_helix.measure import attention_only, finding, kernels
+from gpt2_helix.measure import attention_only, extended, finding, kernels
+from gpt2_helix.models.attention_alone import AttentionAlone
 from gpt2_helix.models.built import RandomWeights
 from gpt2_helix.models.config import HEADS, FoundHeads, Head, config_from
 from gpt2_helix.models.model import Model
@@ -84,6 +85,14 @@ def model(folder: Path) -> Model:
     return found
 
 
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As few as attention alone can be fed: here heads are far apart."""
+    for measuring in (attention_only, extended):
+        monkeypatch.setattr(measuring, "N_DRAWS", AttentionAlone.part)
+
+
+@pytest.mark.usefixtures("few_draws")
 @pytest.mark.parametrize("name", HEADS)
 def test_the_heads_that_were_planted_are_found_by_a_wide_margin(model: Model, name: str) -> None:
     assert model.found_heads == {}
@@ -94,6 +103,7 @@ def test_the_heads_that_were_planted_are_found_by_a_wide_margin(model: Model, na
     assert list(found.chosen.values()) == sorted(found.chosen.values(), reverse=True)
 
 
+@pytest.mark.usefixtures("few_draws")
 @pytest.mark.parametrize(
     ("spec", "known"),
     [
@@ -125,6 +135,7 @@ def test_at_most_three_and_at_most_a_quarter(n_heads: int, chosen: int) -> None:
     assert list(found.best_left_out) == [f"L0H{n_heads - 1 - chosen}"] * (n_heads > 1)
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_a_broken_copy_has_the_heads_of_the_intact_model_whoever_is_asked_first(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -228,6 +239,7 @@ def test_a_rank_that_finding_settles_is_neither_asked_for_nor_said_to_be_kept(
         assert list(verdict.tolerance) == ["times_raw", "rank_over_first_sixth", "attention"]
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_random_weights_have_heads_that_are_found_and_no_claim_holds_of_them(
     tmp_path: Path,
 ) -> None:
@@ -239,6 +251,7 @@ def test_random_weights_have_heads_that_are_found_and_no_claim_holds_of_them(
     assert {v.verdict for v in verdicts.values()} == {"refuted"}
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_a_record_keeps_which_heads_were_found(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,7 +279,7 @@ def test_that_heads_were_found_is_said_wherever_verdicts_are_shown(
     """Workers of pytest-xdist find them, and the process that writes the reports does not."""
     path, page = tmp_path / "report.json", tmp_path / "page"
     ran = run_claims(
-        *("--subject", str(folder), "-k", "test_local_heads or ignore_raw", "-n", "2"),
+        *("--subject", str(folder), "-k", "test_local_heads or ignore_raw", "-n", "1"),
         *("--claims-json", str(path), "--report", str(page)),
     )
     report = json.loads(path.read_text())

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.numpy import save
 
 from gpt2_helix.models.built import SEED, RandomWeights
@@ -88,14 +89,27 @@ def machine(tmp_path: Path, hub: Hub) -> Machine:
     return Machine(tmp_path / "hf", hub.endpoint)
 
 
-def test_without_a_subject_gpt2_is_read_from_the_hub_once(hub: Hub, machine: Machine) -> None:
+@pytest.fixture
+def here(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_claims: Claims) -> Claims:
+    """The same in this process."""
+    live_in(monkeypatch, tmp_path / "hf")
+    ask(monkeypatch, hub.endpoint)
+    monkeypatch.setitem(
+        HUB_MODELS, "gpt2", HubModel(MODEL, COMMIT, W_pos_sha256=GPT2["W_pos_sha256"])
+    )
+    return functools.partial(run_claims, offline=False)
+
+
+def test_without_a_subject_gpt2_is_read_from_the_hub_once(
+    hub: Hub, machine: Machine, here: Claims
+) -> None:
     ran = machine.run(*POSITIONS, "-v", subject=None)
     assert ran.returncode == 0, ran.stdout
     assert "subject: gpt2 at c0ffee00\nevidence: live, from wpe.weight" in ran.stdout
     assert "replication" not in ran.stdout
     assert hub.served[WEIGHTS] < len(FILES[WEIGHTS])
     hub.forget()
-    assert machine.run(*POSITIONS).returncode == 0
+    assert here("--subject", "gpt2", *POSITIONS).returncode == 0
     assert hub.requests == []
 
 
@@ -107,17 +121,6 @@ def test_a_slow_hub_leaves_the_record_and_says_how_to_wait(hub: Hub, machine: Ma
     assert re.search(r"\nnot measured now: .*no answer \(", ran.stdout)
     assert "HF_HUB_ETAG_TIMEOUT=60" in ran.stdout
     assert len(hub.requests) == 1
-
-
-@pytest.fixture
-def here(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_claims: Claims) -> Claims:
-    """The same in this process."""
-    live_in(monkeypatch, tmp_path / "hf")
-    ask(monkeypatch, hub.endpoint)
-    monkeypatch.setitem(
-        HUB_MODELS, "gpt2", HubModel(MODEL, COMMIT, W_pos_sha256=GPT2["W_pos_sha256"])
-    )
-    return functools.partial(run_claims, offline=False)
 
 
 def test_what_cannot_be_read_is_one_line(hub: Hub, here: Claims) -> None:
@@ -181,20 +184,24 @@ def test_an_interrupted_download_leaves_nothing_half_done(hub: Hub, machine: Mac
     assert not list(machine.home.rglob(WEIGHTS))
 
 
-def test_a_cache_carried_to_another_machine(hub: Hub, machine: Machine, tmp_path: Path) -> None:
-    machine.run(*ATTENTION)
+def test_a_cache_carried_to_another_machine(
+    hub: Hub, here: Claims, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, other = tmp_path / "hf", tmp_path / "other" / "hf"
+    here("--subject", "gpt2", *ATTENTION)
     text = (ROOT / "ARTIFACT.md").read_text()
-    here, there = re.findall(r"^(?:H=|tar ).*$", text, re.MULTILINE)
-    here = here.replace("models--openai-community--gpt2", "models--subject--model")
-    other = Machine(tmp_path / "other" / "hf", "http://127.0.0.1:9")
-    for line, home in ((here, machine.home), (there, other.home)):
-        environment = {**os.environ, "HF_HOME": str(home)}
+    pack, unpack = re.findall(r"^(?:H=|tar ).*$", text, re.MULTILINE)
+    pack = pack.replace("models--openai-community--gpt2", "models--subject--model")
+    for line, folder in ((pack, home), (unpack, other)):
+        environment = {**os.environ, "HF_HOME": str(folder)}
         subprocess.run(["sh", "-c", line], cwd=tmp_path, env=environment, check=True)
-    machine.home.rename(tmp_path / "gone")
+    home.rename(tmp_path / "gone")
     hub.forget()
-    ran = other.run(*ATTENTION, HF_HUB_OFFLINE="1")
+    live_in(monkeypatch, other)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    ran = here("--subject", "gpt2", *ATTENTION)
     assert "0 confirmed, 1 refuted, 0 blocked" in ran.stdout
-    folder = next(other.home.rglob(WEIGHTS)).parent
-    ran = other.run(*POSITIONS, subject=str(folder), HF_HUB_OFFLINE="1")
+    snapshot = next(other.rglob(WEIGHTS)).parent
+    ran = here("--subject", str(snapshot), *POSITIONS)
     assert ran.returncode == 0, ran.stdout
     assert hub.requests == []

@@ -65,10 +65,10 @@ def made_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(subjects, "open_built", renamed_later)
     monkeypatch.setattr(controls, "open_built", renamed_later)
-    # Of what the claims say nothing, a little: other pairs, and larger groups.
+    # Little of what decides nothing here: other pairs, and offsets of larger groups.
     monkeypatch.setattr(texts, "OTHER_PAIRS", 2)
-    monkeypatch.setattr(repetition, "SWEPT", ("average-5", "average-10"))
-    monkeypatch.setattr(repetition, "LARGER", ("average-20",))
+    monkeypatch.setattr(repetition, "SWEPT", ("average-5",))
+    monkeypatch.setattr(repetition, "LARGER", ("average-10", "average-20"))
 
 
 @pytest.mark.xdist_group("built")

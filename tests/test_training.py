@@ -49,7 +49,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "texts").symlink_to(ROOT / "data/texts")
     (folder / "training").mkdir()
     for work in sorted((ROOT / "data/training").glob("*.txt")):
-        (folder / "training" / work.name).write_text(work.read_text()[:20_000])
+        (folder / "training" / work.name).write_text(work.read_text()[:6_000])
     return folder
 
 
