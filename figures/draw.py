@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 import matplotlib.pyplot as plt
+from matplotlib.transforms import Bbox
 
 import explore
 import style
@@ -31,6 +32,8 @@ from gpt2_helix import records
 
 LINE = 140
 """Letters in a line of a drawn caption."""
+MARGIN = 0.1
+"""Inches around what is drawn."""
 NOT_FIGURES = (Path(__file__).stem, "style", "explore")
 DRAWN = style.FIGURES.parent / "paper/figures"
 PAGE = "explore.html"
@@ -87,10 +90,15 @@ def _draw(module: ModuleType, subjects: Sequence[str], stem: Path) -> dict[str, 
     caption = " ".join(f"{seen}\n{origins}".split("\n"))
     svg, png = stem.with_suffix(".svg"), stem.with_suffix(".png")
     bare = {"Date": None, "Creator": None, "Description": caption}
-    figure.savefig(svg, metadata=bare, bbox_inches="tight")
-    figure.set_layout_engine("none")  # It is laid out; doing so again takes as long as drawing.
-    figure.text(0.5, 0.0, f"{seen}\n{origins}", ha="center", va="top", fontsize=7)
-    figure.savefig(png, metadata={"Software": None}, bbox_inches="tight")
+    # Laid out and framed once: doing so for each file takes as long as drawing.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    frame = figure.get_tightbbox().frozen()
+    figure.savefig(svg, metadata=bare, bbox_inches=frame.padded(MARGIN))
+    below = figure.text(0.5, 0.0, f"{seen}\n{origins}", ha="center", va="top", fontsize=7)
+    in_inches = figure.dpi_scale_trans.inverted()
+    both = Bbox.union([frame, below.get_window_extent().transformed(in_inches)])
+    figure.savefig(png, metadata={"Software": None}, bbox_inches=both.padded(MARGIN))
     plt.close(figure)
     return {
         **({"source": source} if (source := records.source(style.DATA / subjects[0])) else {}),

@@ -6,6 +6,7 @@ same bytes. The date is the day on which the content last changed.
 """
 
 import datetime
+import functools
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -24,7 +25,8 @@ Result = TypeVar("Result")
 Measurement = Callable[..., Any]
 
 SCHEMA = 1
-_FOUND_HEADS = TypeAdapter(dict[str, FoundHeads])
+_adapter: Callable[[Any], TypeAdapter[Any]] = functools.cache(TypeAdapter)
+_FOUND_HEADS = _adapter(dict[str, FoundHeads])
 DEGENERATE = "degenerate"
 """Key under which a record says why there was nothing to measure."""
 
@@ -182,7 +184,7 @@ def read(
     if isinstance(found, dict) and found.keys() == {DEGENERATE}:
         raise DegenerateModelError(str(found[DEGENERATE]))
     try:
-        return TypeAdapter(kind).validate_python(found)
+        return _adapter(kind).validate_python(found)
     except ValidationError as error:
         where, why = first_mistake(error)
         raise SubjectError(
@@ -263,7 +265,7 @@ def load(path: Path) -> dict[str, Any]:
         If it is no record.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = _parsed(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise SubjectError(f"{path}: expected JSON, found something else ({error})") from None
     fields = {"schema", "date", "weights", "measured", "controls"}
@@ -272,11 +274,17 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
+# Every claim reads the files again, on its subject and on each control.
+@functools.lru_cache(maxsize=64)
+def _parsed(text: str) -> Any:
+    return json.loads(text)
+
+
 def _plain(results: Mapping[Measurement, Any]) -> dict[str, Any]:
     return {
         measurement.__name__: {DEGENERATE: str(result)}
         if isinstance(result, DegenerateModelError)
-        else _rounded_all(TypeAdapter(type(result)).dump_python(result, mode="json"))
+        else _rounded_all(_adapter(type(result)).dump_python(result, mode="json"))
         for measurement, result in results.items()
     }
 
