@@ -20,8 +20,9 @@ ifeq ($(ARGS),)
 	.venv/bin/pytest claims/ --subject text --expect data/verdicts/text.json
 endif
 
+# Compiled modules are kept, as the tests start many processes.
 test: .venv/installed
-	OMP_NUM_THREADS=1 .venv/bin/pytest tests/ -n 2 --dist loadgroup $(ARGS)
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 .venv/bin/pytest tests/ -n 2 --dist loadgroup $(ARGS)
 
 check: .venv/installed
 	.venv/bin/ruff check .

@@ -254,7 +254,7 @@ def test_a_spoilt_tensor_met_later_ends_the_run_without_a_verdict(
 
 
 def test_workers_of_xdist_end_on_spoilt_tensors_as_one_process_does(
-    folder: Folder, run_process: Claims
+    folder: Folder, run_claims: Claims
 ) -> None:
     rows = helix_rows()
     rows[3, 3] = np.nan
@@ -263,7 +263,7 @@ def test_workers_of_xdist_end_on_spoilt_tensors_as_one_process_does(
         (early, "found 1 of 786432 that"),
         (spoilt(folder), "h.0.ln_1.bias to hold"),
     ):
-        ran = run_process("--subject", str(path), "-k", "local_heads or 144", "-n", "1")
+        ran = run_claims("--subject", str(path), "-k", "local_heads or 144", "-n", "1")
         said = ran.stdout + ran.stderr
         assert ran.returncode == pytest.ExitCode.USAGE_ERROR, said
         assert sum(line in row for row in said.splitlines() if row.startswith("ERROR")) == 1, said

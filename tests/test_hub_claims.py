@@ -170,7 +170,7 @@ def test_two_runs_at_once_download_once(hub: Hub, machine: Machine) -> None:
 
 
 def test_an_interrupted_download_leaves_nothing_half_done(hub: Hub, machine: Machine) -> None:
-    hub.faults = [Fault(WEIGHTS, pace=0.02)]
+    hub.faults = [Fault(WEIGHTS, pace=0.01)]
     process = machine.start(*ATTENTION)
     half = TENSORS["wpe.weight"].nbytes + len(FILES[WEIGHTS]) // 2
     while hub.served.get(WEIGHTS, 0) < half:

@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from gpt2_helix import controls, subjects, texts
-from gpt2_helix.measure import repetition
+from gpt2_helix.measure import output, repetition
 from gpt2_helix.models.built import open_built
 from gpt2_helix.models.model import Model
 from support import Claims, Folder
 
 C, R = "confirmed", "refuted"
+SIZES = (5, 10, 20, 50, 100)
 MODEL_CLAIMS = "output or repetition or test_heads"
 
 PREDICTED = {
@@ -65,8 +66,9 @@ def made_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(subjects, "open_built", renamed_later)
     monkeypatch.setattr(controls, "open_built", renamed_later)
-    # Little of what decides nothing here: other pairs, and offsets of larger groups.
+    # Little of what decides nothing here: other pairs, offsets of larger groups, other doctorings.
     monkeypatch.setattr(texts, "OTHER_PAIRS", 2)
+    monkeypatch.setattr(output, "DOCTORINGS", (*map("average-{}".format, SIZES), "shuffled"))
     monkeypatch.setattr(repetition, "SWEPT", ("average-5",))
     monkeypatch.setattr(repetition, "LARGER", ("average-10", "average-20"))
 

@@ -70,7 +70,7 @@ def test_a_survey_that_is_interrupted_goes_on(hub: Hub, tmp_path: Path) -> None:
     into = tmp_path / "survey"
     arguments = ["survey", PATTERN, "--claims", "positions", "--into", str(into)]
     command = [sys.executable, "-m", "gpt2_helix", *arguments]
-    hub.faults = [Fault(pace=0.5)]  # So that some rows are left to measure.
+    hub.faults = [Fault(pace=0.2)]  # So that some rows are left to measure.
     first = subprocess.Popen(
         [*command, "--workers", "2"],
         cwd=ROOT,

@@ -59,8 +59,9 @@ def language(data: Path) -> documents.Language:
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> Recipe:
+def small(language: documents.Language, monkeypatch: pytest.MonkeyPatch) -> Recipe:
     recipe = Recipe(**SMALL)
+    monkeypatch.setattr(documents, "read_language", lambda folder, vocab_size: language)
     monkeypatch.setattr(loop, "read_recipe", lambda name: recipe)
     monkeypatch.setattr(loop, "EVERY", 2)
     monkeypatch.setattr(exam, "STRINGS", 2)

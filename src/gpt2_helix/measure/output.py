@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import gpt2_helix.models.runner  # not at run time: it imports torch, which is slow
 
 DOCTORINGS = PARAMETERS.output.doctorings
-_SPOILT = [name for name in DOCTORINGS if name != doctoring.INTACT]
 SEED = 20230810
 RESAMPLES = 2000
 
@@ -62,7 +61,8 @@ def on_text(
     windows: Int[np.ndarray, "window token"],
 ) -> OnText:
     """Run windows of text under every doctoring at once."""
-    tables = doctoring.doctor_all(W_pos, [doctoring.INTACT, *_SPOILT])
+    spoilt = [name for name in DOCTORINGS if name != doctoring.INTACT]
+    tables = doctoring.doctor_all(W_pos, [doctoring.INTACT, *spoilt])
     names = list(tables)
     length = windows.shape[1]
     found = runner.windows(windows, runner.tables([W[:length] for W in tables.values()]))
