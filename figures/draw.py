@@ -92,7 +92,7 @@ def _draw(module: ModuleType, subjects: Sequence[str], stem: Path) -> dict[str, 
     bare = {"Date": None, "Creator": None, "Description": caption}
     # Laid out and framed once: doing so for each file takes as long as drawing.
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    figure.set_layout_engine(None)
     frame = figure.get_tightbbox().frozen()
     figure.savefig(svg, metadata=bare, bbox_inches=frame.padded(MARGIN))
     below = figure.text(0.5, 0.0, f"{seen}\n{origins}", ha="center", va="top", fontsize=7)
