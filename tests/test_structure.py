@@ -5,6 +5,7 @@ import importlib
 import os
 import sys
 import traceback
+from functools import cache
 from graphlib import TopologicalSorter
 from importlib.util import resolve_name
 from pathlib import Path
@@ -37,6 +38,7 @@ def statements(tree: ast.AST, *, in_functions: bool) -> list[ast.Import | ast.Im
     return found
 
 
+@cache
 def imports(path: Path, module: str = "", *, in_functions: bool = True) -> set[str]:
     """What a file imports: this project's modules in full, and packages."""
     package = module if path.stem == "__init__" else module.rpartition(".")[0]
