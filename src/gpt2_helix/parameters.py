@@ -238,7 +238,7 @@ class Parameters(_Family):
         return found
 
 
-# Every command waits for this file, which libyaml reads in a tenth of the time.
+# Every command waits for this file, and libyaml reads it several times faster.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
