@@ -31,6 +31,9 @@ check: .venv/installed
 
 data: .venv/installed
 	.venv/bin/gpt2-helix measure $(ARGS)
+ifeq ($(ARGS),)
+	.venv/bin/python -m pipeline curves --subject gpt2 --into data/gpt2
+endif
 
 # From weights to the paper, only what changes affect. SUBJECT=FOLDER measures GPT-2 small from
 # there even if nothing changed; STRICT=1 makes it an error that weights are not available.
@@ -48,7 +51,7 @@ repro: .venv/installed
 up-to-date: export PATH := $(CURDIR)/.venv/bin:$(PATH)
 up-to-date: .venv/installed
 	rm -f dvc.lock
-	.venv/bin/gpt2-helix weights gpt2 --into build/weights/gpt2.json
+	.venv/bin/python -m pipeline weights gpt2 --into build/weights/gpt2.json
 	.venv/bin/dvc commit --force
 
 # Train the models in data/ again, each on one core; interrupted training goes on. `make trained
@@ -56,7 +59,7 @@ up-to-date: .venv/installed
 trained: $(TRAINED)
 
 $(TRAINED): .venv/installed
-	.venv/bin/gpt2-helix train $@
+	.venv/bin/python -m pipeline train $@
 	.venv/bin/dvc commit --force train@$(firstword $(subst -, ,$@))
 
 figures: .venv/installed

@@ -159,7 +159,6 @@ def test_a_file_that_is_not_what_a_command_reads_is_one_line(
     [
         ["measure", "architecture", "--subject", "mini"],
         ["survey", "mini", "--claims", "positions"],
-        ["weights", "gpt2"],
         ["table", str(ROOT / "data/verdicts/mini.json")],
         ["metrics", str(ROOT / "data/verdicts/mini.json")],
     ],

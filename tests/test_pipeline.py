@@ -15,11 +15,13 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from gpt2_helix import cli, records
+from gpt2_helix import records
 from gpt2_helix.families import FAMILIES
 from gpt2_helix.measure import helix
 from gpt2_helix.models.table import HUB_MODELS, SEEDS, SHIPPED, HubModel
 from gpt2_helix.parameters import PARAMETERS
+from pipeline import __main__ as pipeline
+from pipeline import curves
 from support import ROOT, Folder, Run
 
 Command = Callable[..., Run]
@@ -80,7 +82,7 @@ def test_the_pipeline_fits_a_screen() -> None:
 
 def test_every_subject_and_every_family_is_in_the_pipeline() -> None:
     subjects = ("gpt2", *SHIPPED)
-    records = {f"data/{s}/{f}" for s in subjects for f in cli.CURVE_FILES}
+    records = {f"data/{s}/{f}" for s in subjects for f in curves.FILES}
     records |= {f"data/{s}/{f}.json" for s in subjects for f in FAMILIES}
     measuring = {name: stage for name, stage in stages().items() if name.startswith("measure@")}
     assert set(measuring) == {f"measure@{subject}" for subject in subjects}
@@ -171,9 +173,8 @@ def test_weights_that_are_not_available_are_said_to_be_so(tmp_path: Path) -> Non
 def test_measuring_a_model_again_gives_the_committed_bytes(tmp_path: Path) -> None:
     only = Only("measure@mini", tmp_path)
     calls = [["measure", name, "--subject", "mini", "--into", "data/mini"] for name in EXACT]
-    calls.append(["measure", cli.CURVES, "--subject", "mini", "--into", "data/mini"])
     code = f"from gpt2_helix.cli import main; assert not any([main(c) for c in {calls!r}])"
-    only.run(f"{sys.executable} -c {shlex.quote(code)}")
+    only.run(f"{sys.executable} -c {shlex.quote(code)}", only.commands[1])
     # A record that was not there before gets the date of today; all else must be the same.
     for name in EXACT:
         found, committed = (
@@ -182,7 +183,7 @@ def test_measuring_a_model_again_gives_the_committed_bytes(tmp_path: Path) -> No
         assert [line for line in found if '"date"' not in line] == [
             line for line in committed if '"date"' not in line
         ], name
-    assert only.changed(*(f"data/mini/{file}" for file in cli.CURVE_FILES)) == []
+    assert only.changed(*(f"data/mini/{file}" for file in curves.FILES)) == []
 
 
 def test_judging_again_gives_the_committed_bytes(tmp_path: Path) -> None:
@@ -237,7 +238,7 @@ def test_a_fresh_clone_has_only_weights_to_look_for_and_a_parameter_touches_what
         "weights": [{"changed outs": {looked: "deleted"}}],
         "measure@gpt2": [{"changed deps": {looked: "deleted"}}],
     }
-    assert command("-m", "gpt2_helix", "weights", "gpt2", "--into", looked).returncode == 0
+    assert command("-m", "pipeline", "weights", "gpt2", "--into", looked).returncode == 0
     # Other weights may have been available where the records were made.
     assert set(changed()) <= {"weights", "measure@gpt2"}
     text = (checkout / "params.yaml").read_text()
@@ -267,8 +268,9 @@ def test_a_record_made_with_other_parameters_does_not_stay(
 ) -> None:
     text = (checkout / "params.yaml").read_text()
     (checkout / "params.yaml").write_text(text.replace("surrogates: 99", "surrogates: 199"))
-    for family in ("helix", "curves"):
-        ran = command("-m", "gpt2_helix", "measure", family)
+    curves = ("pipeline", "curves", "--subject", "gpt2", "--into", "data/gpt2")
+    for measuring in (("gpt2_helix", "measure", "helix"), curves):
+        ran = command("-m", *measuring)
         assert ran.returncode == 2
         assert "expected a record made with {'surrogates': 199}" in ran.stderr
 
@@ -309,6 +311,41 @@ def test_the_recorded_surrogates_are_those_of_the_test(checkout: Path) -> None:
     assert max(phases) == record["phase_randomised_best"]
 
 
+@pytest.mark.parametrize("command", [["weights", "gpt2"], ["curves", "--subject", "mini"]])
+@pytest.mark.parametrize("into", ["file/folder", "/proc/none/file"])
+def test_nothing_can_be_written_where_there_is_no_folder(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: list[str],
+    into: str,
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    (tmp_path / "file").write_text("something")
+    assert pipeline.main([*command, "--into", str(tmp_path / into)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("pipeline: ")
+    assert "expected" in line
+
+
+def test_training_without_texts_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert pipeline.main(["train", "mini"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("training: expected texts to train on, as a checkout has, found none")
+
+
+def test_a_mistake_in_the_parameters_is_one_line(command: Command, checkout: Path) -> None:
+    (checkout / "params.yaml").write_text("helix: 1")
+    ran = command("-m", "pipeline", "train", "mini")
+    assert ran.returncode == 2
+    (line,) = ran.stderr.splitlines()
+    assert line.startswith("pipeline: params.yaml: ")
+
+
 def test_the_weights_that_are_available_are_listed_and_strict_asks_for_all(
     folder: Folder,
     tmp_path: Path,
@@ -318,10 +355,10 @@ def test_the_weights_that_are_available_are_listed_and_strict_asks_for_all(
     monkeypatch.setitem(HUB_MODELS, "gpt2", HubModel("someone/model"))
     into = tmp_path / "looked/gpt2.json"
     options = ["weights", "gpt2", "--into", str(into), "--weights", str(folder())]
-    assert cli.main(options) == 0
+    assert pipeline.main(options) == 0
     content = json.loads(into.read_text())
     assert content["digests"].keys() >= {"config.json", "wpe.weight"}
     assert "wte.weight" in content["missing"]
     assert "wpe.weight" not in content["missing"]
-    assert cli.main([*options, "--strict"]) == 2
+    assert pipeline.main([*options, "--strict"]) == 2
     assert "wte.weight" in capsys.readouterr().err

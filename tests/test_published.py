@@ -14,16 +14,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from gpt2_helix import cli
 from gpt2_helix.doctoring import INTACT
 from gpt2_helix.errors import MissingInputError, SubjectError
 from gpt2_helix.measure import heads, published
 from gpt2_helix.models.config import Head
 from gpt2_helix.published.attention import read_previous_token
-from gpt2_helix.published.notebook import SHOWN, read_notebook
-from gpt2_helix.published.pictures import read_picture
 from gpt2_helix.records import RecordedSubject
 from gpt2_helix.weights.tensors import Array
+from pipeline import __main__ as pipeline
+from pipeline.digitising.notebook import SHOWN, read_notebook
+from pipeline.digitising.pictures import read_picture
 from support import ROOT, Claims
 
 SHARED = ROOT.parent / "shared/published"
@@ -103,9 +103,9 @@ def test_a_missing_picture_ends_the_command_in_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     draw(tmp_path / "pattern_L0H0.png", attention(50, 0))
-    assert cli.main(["digitise", str(tmp_path), "--into", str(tmp_path / "data")]) == 2
+    assert pipeline.main(["digitise", str(tmp_path), "--into", str(tmp_path / "data")]) == 2
     assert capsys.readouterr().err == (
-        f"gpt2-helix: {tmp_path}/pattern_L0H1.png: expected a picture, found none\n"
+        f"pipeline: {tmp_path}/pattern_L0H1.png: expected a picture, found none\n"
     )
     assert not (tmp_path / "data").exists()
 
@@ -114,7 +114,7 @@ def test_without_a_source_the_records_stay(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GPT2_HELIX_PUBLISHED", raising=False)
-    assert cli.main(["digitise", "--into", str(tmp_path / "data")]) == 0
+    assert pipeline.main(["digitise", "--into", str(tmp_path / "data")]) == 0
     assert "kept as recorded" in capsys.readouterr().out
     assert not (tmp_path / "data").exists()
 
@@ -130,7 +130,7 @@ def test_the_published_files_give_the_committed_bytes(
             # The day stays when nothing else changes, so it must be there to begin with.
             (tmp_path / folder / path.name).write_bytes(path.read_bytes())
     monkeypatch.setenv("GPT2_HELIX_PUBLISHED", os.pathsep.join(sources))
-    assert cli.main(["digitise", "--into", str(tmp_path)]) == 0
+    assert pipeline.main(["digitise", "--into", str(tmp_path)]) == 0
     for path in (DATA / "published").glob("*/*"):
         again = tmp_path / path.relative_to(DATA / "published")
         assert again.read_bytes() == path.read_bytes(), path

@@ -14,15 +14,17 @@ import pytest
 
 from support import ROOT
 
-SRC = ROOT / "src"
-
 
 def name_of(path: Path) -> str:
-    parts = path.relative_to(SRC).with_suffix("").parts
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    parts = parts[parts[0] == "src" :]
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-MODULES = {name_of(path): path for path in sorted(SRC.glob("gpt2_helix/**/*.py"))}
+ROOMS = {"gpt2_helix": "src/gpt2_helix", "pipeline": "pipeline"}
+MODULES = {
+    name_of(path): path for room in ROOMS.values() for path in sorted((ROOT / room).rglob("*.py"))
+}
 
 
 def statements(tree: ast.AST, *, in_functions: bool) -> list[ast.Import | ast.ImportFrom]:
@@ -79,7 +81,7 @@ def test_no_module_imports_one_that_imports_it_even_inside_functions() -> None:
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_every_module_imports_alone() -> None:
     """Each where nothing of this project is imported yet; what others wrote is shared."""
-    own = {"gpt2_helix", *sys.stdlib_module_names}
+    own = {*ROOMS, *sys.stdlib_module_names}
     for name in set().union(*OWN.values()):
         if name.partition(".")[0] not in own:
             importlib.import_module(name)
@@ -90,7 +92,7 @@ def test_every_module_imports_alone() -> None:
             # As users import them: checking shapes takes longer than importing.
             sys.meta_path[:] = [f for f in sys.meta_path if "jaxtyping" not in repr(type(f))]
             for name in MODULES:
-                for held in [m for m in sys.modules if m.partition(".")[0] == "gpt2_helix"]:
+                for held in [m for m in sys.modules if m.partition(".")[0] in ROOMS]:
                     del sys.modules[held]
                 importlib.import_module(name)
             status = 0
@@ -106,6 +108,7 @@ DRAWING = {"matplotlib", "dvc"}
 MODELS = {"gpt2_helix.models", "gpt2_helix.weights", "gpt2_helix.measure", "gpt2_helix.subjects"}
 LAYERS = [
     # Layer, what it never imports, and whether imports inside functions count.
+    ("gpt2_helix", {"pipeline"}, True),
     ("gpt2_helix.claim", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True),
     ("gpt2_helix.statements", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True),
     ("gpt2_helix.present", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True),

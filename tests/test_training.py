@@ -20,9 +20,9 @@ from gpt2_helix.models.config import config_from
 from gpt2_helix.models.runner import Runner
 from gpt2_helix.models.table import SHIPPED
 from gpt2_helix.parameters import PARAMETERS
-from gpt2_helix.training import card, documents, exam, formation, loop
-from gpt2_helix.training.recipe import Recipe, read_recipe
 from gpt2_helix.weights.tensors import WEIGHTS, SafetensorsFile, sha256_of_file
+from pipeline.training import card, documents, exam, formation, loop
+from pipeline.training.recipe import Recipe, read_recipe
 from support import ROOT
 
 RECIPES = ("mini", "text")
@@ -217,7 +217,7 @@ def test_a_recipe_that_does_not_work_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], message: str
 ) -> None:
     changed = PARAMETERS.model_copy(update={"text": {**PARAMETERS.text, **change}})
-    monkeypatch.setattr("gpt2_helix.training.recipe.PARAMETERS", changed)
+    monkeypatch.setattr("pipeline.training.recipe.PARAMETERS", changed)
     with pytest.raises(SubjectError) as found:
         read_recipe("text")
     assert message in str(found.value)

@@ -1,18 +1,16 @@
-"""The command ``gpt2-helix``: what the pipeline calls; claims are judged by ``pytest claims/``."""
+"""The command ``gpt2-helix``: records and tables; claims are judged by ``pytest claims/``."""
 
 import argparse
-import csv
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.progress import track
 
 from gpt2_helix import controls, markdown, places, present, records
-from gpt2_helix.claim import DIGITS
+from gpt2_helix.commands import add_weights, exit_code
 from gpt2_helix.errors import (
     DegenerateModelError,
     HubUnreachableError,
@@ -20,11 +18,9 @@ from gpt2_helix.errors import (
     SubjectError,
 )
 from gpt2_helix.families import FAMILIES
-from gpt2_helix.measure import helix
-from gpt2_helix.models import gpt2
 from gpt2_helix.models.architecture import W_POS
 from gpt2_helix.models.model import Model
-from gpt2_helix.models.table import GPT2_SMALL_TENSORS, HUB_MODELS, SEEDS, SHIPPED
+from gpt2_helix.models.table import GPT2_SMALL_TENSORS, HUB_MODELS
 from gpt2_helix.subjects import DEFAULT, open_subject
 from gpt2_helix.texts import read_text
 from gpt2_helix.verdicts import read_verdicts
@@ -33,8 +29,6 @@ from gpt2_helix.weights.tensors import WEIGHTS
 DATA = Path("data")
 """Where commands write by default; they read from ``places``, wherever they are started."""
 CLAIMS = Path("claims")
-CURVES = "curves"
-CURVE_FILES = ("curve.csv", "surrogate_curves.csv", "surrogates.csv")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,37 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
 
     command = commands.add_parser("measure", help="record measurements of a subject in a folder")
-    command.add_argument("family", choices=[*FAMILIES, CURVES, "all"], nargs="?", default="all")
+    command.add_argument("family", choices=[*FAMILIES, "all"], nargs="?", default="all")
     command.add_argument("--subject", default=DEFAULT, metavar="NAME_OR_FOLDER")
     command.add_argument("--into", type=Path, default=DATA / DEFAULT, metavar="FOLDER")
-    _add_weights(command)
+    add_weights(command)
     command.set_defaults(run=lambda a: measure(a.subject, a.family, a.into, a.weights, a.strict))
-
-    command = commands.add_parser(
-        "digitise", help="record what others published: the author's pictures, a notebook"
-    )
-    published = os.environ.get("GPT2_HELIX_PUBLISHED", "")
-    command.add_argument(
-        "sources",
-        type=Path,
-        nargs="*",
-        metavar="FOLDER",
-        default=[Path(path) for path in published.split(os.pathsep) if path],
-        help="folder of the pictures; the notebook, or a folder with a JSON file for each of its "
-        f"layers (default: $GPT2_HELIX_PUBLISHED, with {os.pathsep!r} between several)",
-    )
-    command.add_argument("--into", type=Path, default=DATA / "published", metavar="FOLDER")
-    command.set_defaults(run=lambda a: digitise(a.sources, a.into))
-
-    command = commands.add_parser("weights", help="write which weights are available to a file")
-    command.add_argument("subject", choices=HUB_MODELS)
-    command.add_argument("--into", type=Path, required=True, metavar="FILE")
-    _add_weights(command)
-    command.set_defaults(run=lambda a: look(a.subject, a.into, a.weights, a.strict))
-
-    command = commands.add_parser("train", help="train a model of data/, or resume its training")
-    command.add_argument("name", choices=SHIPPED)
-    command.set_defaults(run=lambda a: train(a.name))
 
     command = commands.add_parser(
         "survey", help="measure claims on many models or checkpoints: a table and a figure"
@@ -112,34 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.set_defaults(run=lambda a: put_metrics(a.reports, a.into))
 
     options = parser.parse_args(arguments)
-    try:
-        options.run(options)
-        return 0
-    except (SubjectError, MissingInputError, DegenerateModelError) as error:
-        said = str(error)
-    except OSError as error:
-        if error.filename is None:  # Not about a file that an option names.
-            raise
-        said = f"{error.filename}: expected it to be read or written, found {error.strerror}"
-    print(f"gpt2-helix: {said}", file=sys.stderr)
-    return 2
-
-
-def _add_weights(command: argparse.ArgumentParser) -> None:
-    """Add the options that say where weights are."""
-    command.add_argument(
-        "--weights",
-        default=os.environ.get("GPT2_HELIX_WEIGHTS"),
-        metavar="FOLDER",
-        help="folder that holds a model of the hub (default: $GPT2_HELIX_WEIGHTS)",
-    )
-    command.add_argument(
-        "--strict",
-        action="store_true",
-        default=bool(os.environ.get("GPT2_HELIX_STRICT")),
-        help="fail if weights are not available, instead of keeping the record "
-        "(default: whether $GPT2_HELIX_STRICT is set)",
-    )
+    return exit_code("gpt2-helix", lambda: options.run(options))
 
 
 def survey(options: argparse.Namespace) -> None:
@@ -173,64 +114,17 @@ def measure(
     is an error.
     """
     places.check_folder("--into", folder)
-    for name in [*FAMILIES, CURVES] if family == "all" else [family]:
+    for name in FAMILIES if family == "all" else [family]:
         try:
-            model = _open(spec, weights)
-            (_record_curves if name == CURVES else _record)(model, name, folder)
+            model = open_model(spec, weights)
+            _record(model, name, folder)
         except (HubUnreachableError, MissingInputError) as error:
             if strict:
                 raise
             print(f"{folder.name} {name}: weights not available ({error}), {_kept(folder, name)}")
 
 
-def digitise(sources: Sequence[Path], into: Path) -> None:
-    """Record what others published; without a source, the records stay as they are."""
-    from gpt2_helix.published.digitise import digitise  # It imports matplotlib.
-
-    for source in sources:
-        for path in digitise(source, into):
-            print(path)
-    if not sources:
-        print(f"{into}: no pictures or notebook given, kept as recorded")
-
-
-def look(name: str, into: Path, weights: str | None = None, strict: bool = False) -> None:
-    """Write which weights of a model of the hub are available, as JSON.
-
-    The file holds the digests of its configuration and positions, and the tensors that are
-    missing; it is the same on every machine that has the same tensors. If there are none it is
-    empty and one line says so; with ``strict``, any that is missing is an error.
-    """
-    try:
-        model = _open(name, weights)
-        missing = model.missing(list(gpt2.shapes(model.config)))
-        if strict and missing:
-            raise MissingInputError(missing, model.name)
-        found: dict[str, Any] = {"digests": model.digests, "missing": missing}
-    except HubUnreachableError as error:
-        if strict:
-            raise
-        print(f"{name}: weights not available ({error}), its records stay")
-        found = {}
-    into.parent.mkdir(parents=True, exist_ok=True)
-    records.write_json(into, found)
-
-
-def train(name: str) -> None:
-    """Train one of the models in ``data/``."""
-    if not (DATA / "training").is_dir():
-        raise SubjectError(
-            f"{DATA}/training: expected texts to train on, as a checkout has, found none"
-        )
-    from gpt2_helix.training import loop  # It imports torch, which most commands do not need.
-
-    recipe, seeds = next((recipe, seeds) for recipe, seeds in SEEDS.items() if name in seeds)
-    state = Path("build/training") / f"{name}.pt"
-    loop.train(recipe, seeds.index(name), DATA, DATA / name, state)
-    print(DATA / name)
-
-
-def _open(spec: str, weights: str | None) -> Model:
+def open_model(spec: str, weights: str | None) -> Model:
     """The subject itself; a folder that stands in for a model of the hub must be that model."""
     pinned = HUB_MODELS.get(spec) if weights else None
     model = open_subject(weights if weights and pinned else spec, places.DATA)
@@ -265,9 +159,7 @@ def _check_what_was_read(model: Model) -> None:
 
 def _kept(folder: Path, name: str) -> str:
     """What happens to the record of a family that cannot be measured."""
-    day = records.keep(folder, "helix" if name == CURVES else name)
-    if name == CURVES and not all((folder / file).exists() for file in CURVE_FILES):
-        raise SubjectError(f"{folder}: expected {', '.join(CURVE_FILES)}, found not all of them")
+    day = records.keep(folder, name)
     return f"kept as recorded {day}" if day else "not measured"
 
 
@@ -289,37 +181,6 @@ def _record(model: Model, name: str, folder: Path) -> None:
     used.pop(WEIGHTS, None)  # The digests of the tensors say more: a partial file is as good.
     found = model.found_heads
     print(records.write(folder, name, used, measured, of_controls, found_heads=found))
-
-
-def _record_curves(model: Model, _: str, folder: Path) -> None:
-    """Record what figures draw and no claim judges: the curve, and what PCA makes of noise."""
-    curve = model.measure(helix.principal_curve).scores
-    smooth = model.measure(helix.surrogates)
-    closest = np.hstack([smooth.closest_random_walk, smooth.closest_phase_randomised])
-    axes = ("pc1", "pc2", "pc3")
-    tables: list[tuple[list[str], Iterable[Iterable[float]]]] = [
-        (["position", *axes], ([i, *row] for i, row in enumerate(curve))),
-        (
-            ["position", *(f"{null}_{pc}" for null in ("walk", "phase") for pc in axes)],
-            ([i, *row] for i, row in enumerate(closest, 1)),
-        ),
-        (
-            ["seed", "random_walk", "phase_randomised"],
-            zip(range(helix.SURROGATES), smooth.random_walks, smooth.phase_randomised, strict=True),
-        ),
-    ]
-    for file, (header, rows) in zip(CURVE_FILES, tables, strict=True):
-        write_csv(folder / file, header, rows)
-
-
-def write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[float]]) -> None:
-    """Write a table: a whole number first in each row, then numbers as records have them."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(header)
-        for first, *others in rows:
-            table.writerow([first, *(f"{number:.{DIGITS}g}" for number in others)])
-    print(path)
 
 
 def put_tables(reports: Sequence[Path], into: Path) -> None:

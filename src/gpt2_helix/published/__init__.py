@@ -1,4 +1,1 @@
-"""Measurements of the whole GPT-2 small that others published: pictures and a notebook's numbers.
-
-``digitise`` turns them into records in ``data/published``; no picture enters the repository.
-"""
+"""Measurements of the whole GPT-2 small that others published, read from ``data/published``."""

@@ -13,11 +13,11 @@ from gpt2_helix.measure import finding
 from gpt2_helix.models import gpt2
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.folder import open_folder
-from gpt2_helix.training import exam
-from gpt2_helix.training.documents import Language
-from gpt2_helix.training.exam import Exam
-from gpt2_helix.training.recipe import Recipe
 from gpt2_helix.weights.tensors import WEIGHTS
+from pipeline.training import exam
+from pipeline.training.documents import Language
+from pipeline.training.exam import Exam
+from pipeline.training.recipe import Recipe
 
 
 def declared(recipe: Recipe) -> dict[str, Any]:

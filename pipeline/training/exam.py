@@ -12,7 +12,7 @@ from transformers import GPT2LMHeadModel
 
 from gpt2_helix import texts
 from gpt2_helix.texts import Tokens
-from gpt2_helix.training.documents import random_tokens
+from pipeline.training.documents import random_tokens
 
 STRINGS = 8
 """Random strings, and windows of text, in the exam."""

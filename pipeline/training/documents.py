@@ -22,7 +22,7 @@ from tokenizers.trainers import BpeTrainer
 
 from gpt2_helix import texts
 from gpt2_helix.texts import Tokens
-from gpt2_helix.training.recipe import Kind, Recipe
+from pipeline.training.recipe import Kind, Recipe
 
 SEGMENT = (2, 120)
 """Tokens of the shortest and of the longest segment that comes back."""

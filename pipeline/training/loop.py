@@ -24,10 +24,10 @@ from gpt2_helix.claim import DIGITS
 from gpt2_helix.errors import SubjectError
 from gpt2_helix.models.config import config_from
 from gpt2_helix.models.runner import Runner
-from gpt2_helix.training import card, documents, exam, formation
-from gpt2_helix.training.documents import Language
-from gpt2_helix.training.recipe import Recipe, read_recipe
 from gpt2_helix.weights.tensors import WEIGHTS
+from pipeline.training import card, documents, exam, formation
+from pipeline.training.documents import Language
+from pipeline.training.recipe import Recipe, read_recipe
 
 CURVE = "training.csv"
 EVERY = 500

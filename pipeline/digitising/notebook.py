@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 
 from gpt2_helix.errors import SubjectError, first_mistake
 from gpt2_helix.measure.heads import Patterns
-from gpt2_helix.published.pictures import HEADS, sha256_of_files
+from pipeline.digitising.pictures import HEADS, sha256_of_files
 
 SHOWN = {"first": (0, 2, 4, 5), "second": (0, 5)}
 """Layers that the notebook shows of each of its two prompts."""

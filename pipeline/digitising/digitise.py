@@ -9,8 +9,8 @@ from gpt2_helix import records
 from gpt2_helix.doctoring import INTACT
 from gpt2_helix.measure import heads, patterns, published
 from gpt2_helix.models.config import MAIN_HEADS_OF_GPT2_SMALL as MAIN_HEADS
-from gpt2_helix.published.notebook import NOTEBOOK, SHOWN, read_notebook
-from gpt2_helix.published.pictures import read_pictures
+from pipeline.digitising.notebook import NOTEBOOK, SHOWN, read_notebook
+from pipeline.digitising.pictures import read_pictures
 
 SEED = 0
 
