@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 import style
 from gpt2_helix.doctoring import group_size
-from gpt2_helix.models.table import SEEDS, SHIPPED
+from gpt2_helix.models.shipped import SEEDS, SHIPPED
 
 NEEDS = ("output",)
 CLAIMS = ("output.unchanged-to-20", "output.breaks-by-100")

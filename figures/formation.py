@@ -5,7 +5,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import style
-from gpt2_helix.models.table import SEEDS
+from gpt2_helix.models.shipped import SEEDS
 
 PANELS = (
     ("explained", "variance in three components"),

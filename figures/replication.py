@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 import style
 from gpt2_helix.doctoring import INTACT, group_size
 from gpt2_helix.measure.heads import AVERAGED
-from gpt2_helix.models.table import SEEDS
+from gpt2_helix.models.shipped import SEEDS
 
 NEEDS = ("output", "repetition", "heads")
 CLAIMS = (

@@ -4,7 +4,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 import style
-from gpt2_helix.models.table import SEEDS
+from gpt2_helix.models.shipped import SEEDS
 
 NEEDS = ("helix",)
 CLAIMS = ("repetition.first-word",)

@@ -7,8 +7,9 @@ from pathlib import Path
 import typst
 
 from gpt2_helix.families import FAMILIES
-from gpt2_helix.models.table import HUB_MODELS, SEEDS
+from gpt2_helix.models.shipped import SEEDS
 from gpt2_helix.plugin import declared
+from gpt2_helix.weights.pins import HUB_MODELS
 
 SUBJECT = "gpt2"
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from gpt2_helix.commands import add_weights, exit_code
 from gpt2_helix.errors import SubjectError
-from gpt2_helix.models.table import HUB_MODELS, SEEDS, SHIPPED
+from gpt2_helix.models.shipped import SEEDS, SHIPPED
+from gpt2_helix.weights.pins import HUB_MODELS
 
 DATA = Path("data")
 

@@ -16,7 +16,7 @@ class Table:
     """A plugin that fills the table."""
 
     def pytest_configure(self) -> None:
-        from gpt2_helix.models.table import HUB_MODELS, HubModel
+        from gpt2_helix.weights.pins import HUB_MODELS, HubModel
 
         told = json.loads(sys.argv[1])
         HUB_MODELS.update({name: HubModel(**fields) for name, fields in told.items()})

@@ -13,7 +13,7 @@ import yaml
 
 from gpt2_helix import cli, plugin
 from gpt2_helix.claim import BLOCKED
-from gpt2_helix.models.table import SHIPPED
+from gpt2_helix.models.shipped import SHIPPED
 from support import ROOT
 
 

@@ -20,10 +20,10 @@ from huggingface_hub import constants, hf_hub_download
 from safetensors.numpy import save
 
 from gpt2_helix.errors import HubUnreachableError, MissingInputError, SubjectError
-from gpt2_helix.models.table import HubModel
 from gpt2_helix.weights import hub as hub_module
 from gpt2_helix.weights import ranged
 from gpt2_helix.weights.hub import HubTensors, Repository
+from gpt2_helix.weights.pins import HubModel
 from gpt2_helix.weights.tensors import Array, sha256_of_tensor
 from hub_server import COMMIT, Fault, Hub, ask, commit_of, live_in, serve
 

@@ -21,7 +21,7 @@ from safetensors.numpy import save
 
 from gpt2_helix.models.built import SEED, RandomWeights
 from gpt2_helix.models.config import config_from
-from gpt2_helix.models.table import HUB_MODELS, HubModel
+from gpt2_helix.weights.pins import HUB_MODELS, HubModel
 from gpt2_helix.weights.tensors import sha256_of_tensor
 from hub_server import COMMIT, Fault, Hub, ask, commit_of, live_in, serve
 from support import CONFIG, ROOT, Claims, Run, helix_rows

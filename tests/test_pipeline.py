@@ -18,8 +18,9 @@ from dvc.repo import Repo
 from gpt2_helix import records
 from gpt2_helix.families import FAMILIES
 from gpt2_helix.measure import helix
-from gpt2_helix.models.table import HUB_MODELS, SEEDS, SHIPPED, HubModel
+from gpt2_helix.models.shipped import SEEDS, SHIPPED
 from gpt2_helix.parameters import PARAMETERS
+from gpt2_helix.weights.pins import HUB_MODELS, HubModel
 from pipeline import __main__ as pipeline
 from pipeline import curves
 from support import ROOT, Folder, Run

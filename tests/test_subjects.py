@@ -11,10 +11,10 @@ from gpt2_helix import controls
 from gpt2_helix.errors import HubUnreachableError, MissingInputError, SubjectError
 from gpt2_helix.measure import helix, kernels
 from gpt2_helix.models.model import Model
-from gpt2_helix.models.table import HUB_MODELS
 from gpt2_helix.records import RecordedSubject
 from gpt2_helix.subjects import open_subject
 from gpt2_helix.texts import Material
+from gpt2_helix.weights.pins import HUB_MODELS
 from support import Folder, helix_rows
 
 NO_DATA = Path("no-data")

@@ -18,7 +18,7 @@ from gpt2_helix.errors import SubjectError
 from gpt2_helix.measure import helix
 from gpt2_helix.models.config import config_from
 from gpt2_helix.models.runner import Runner
-from gpt2_helix.models.table import SHIPPED
+from gpt2_helix.models.shipped import SHIPPED
 from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.weights.tensors import WEIGHTS, SafetensorsFile, sha256_of_file
 from pipeline.training import card, documents, exam, formation, loop

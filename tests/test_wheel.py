@@ -9,7 +9,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from gpt2_helix.models.table import SHIPPED
+from gpt2_helix.models.shipped import SHIPPED
 from support import ROOT
 
 CODE = """

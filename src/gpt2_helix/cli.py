@@ -20,10 +20,10 @@ from gpt2_helix.errors import (
 from gpt2_helix.families import FAMILIES
 from gpt2_helix.models.architecture import W_POS
 from gpt2_helix.models.model import Model
-from gpt2_helix.models.table import GPT2_SMALL_TENSORS, HUB_MODELS
 from gpt2_helix.subjects import DEFAULT, open_subject
 from gpt2_helix.texts import read_text
 from gpt2_helix.verdicts import read_verdicts
+from gpt2_helix.weights.pins import GPT2_SMALL_TENSORS, HUB_MODELS
 from gpt2_helix.weights.tensors import WEIGHTS
 
 DATA = Path("data")

@@ -19,11 +19,12 @@ from gpt2_helix.models.config import read_config
 from gpt2_helix.models.folder import MINILM, open_folder, open_minilm
 from gpt2_helix.models.in_memory import open_in_memory
 from gpt2_helix.models.model import Model
-from gpt2_helix.models.table import HUB_MODELS, SHIPPED, HubModel
+from gpt2_helix.models.shipped import SHIPPED
 from gpt2_helix.published.attention import read_previous_token
 from gpt2_helix.records import RecordedSubject
 from gpt2_helix.texts import Material
 from gpt2_helix.weights.hub import HubTensors, Repository
+from gpt2_helix.weights.pins import HUB_MODELS, HubModel
 from gpt2_helix.weights.ranged import NoSuchFileError
 from gpt2_helix.weights.versions import sha256_of_version
 

@@ -29,9 +29,9 @@ from gpt2_helix.models.config import (
     FoundHeads,
     Head,
 )
-from gpt2_helix.models.table import HUB_MODELS
 from gpt2_helix.models.whole_model import WholeModel
 from gpt2_helix.parameters import PARAMETERS
+from gpt2_helix.weights.pins import HUB_MODELS
 from gpt2_helix.weights.tensors import Array, sha256_of_tensor
 
 if TYPE_CHECKING:

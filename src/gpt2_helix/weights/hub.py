@@ -25,8 +25,8 @@ from huggingface_hub.utils.sha import git_hash
 from safetensors.numpy import save_file
 
 from gpt2_helix.errors import HubUnreachableError, MissingInputError, SubjectError
-from gpt2_helix.models.table import HubModel
 from gpt2_helix.weights.files import KINDS, PARTS, Part, open_weights
+from gpt2_helix.weights.pins import HubModel
 from gpt2_helix.weights.ranged import NoSuchFileError, RangedFile, refusing
 from gpt2_helix.weights.tensors import Array, SafetensorsFile, Tensors, sha256_of_tensor
 from gpt2_helix.weights.versions import CACHE, sha256_of_version

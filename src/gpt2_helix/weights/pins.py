@@ -1,4 +1,4 @@
-"""The models that have a name here, and what pins them."""
+"""The models on the hub that have a name here, and what pins them."""
 
 import json
 from dataclasses import dataclass, field
@@ -67,12 +67,7 @@ HUB_MODELS = {
 }
 
 GPT2_SMALL_TENSORS: dict[str, str] = json.loads(
-    files("gpt2_helix.models").joinpath("gpt2_small.json").read_text(encoding="utf-8")
+    files("gpt2_helix.weights").joinpath("gpt2_small.json").read_text(encoding="utf-8")
 )
 """Hexadecimal sha256 of GPT-2 small's tensors as little-endian float32, by name: of all but the
 token embedding and the MLP matrices, which are pinned only as a part of the whole file."""
-
-SEEDS = {"mini": ("mini", "mini-1", "mini-2"), "text": ("text", "text-1", "text-2")}
-"""Models in ``data/``, by the recipe of ``params.yaml`` that they were trained with; the seed of
-each is its place."""
-SHIPPED = tuple(name for seeds in SEEDS.values() for name in seeds)
