@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from gpt2_helix.measure import averaging, helix, kernels
 from gpt2_helix.records import RecordedSubject
 from gpt2_helix.weights.pins import HUB_MODELS, HubModel
 from gpt2_helix.weights.tensors import sha256_of_file, sha256_of_tensor
+from pipeline import __main__ as pipeline
 from support import ROOT, Folder, helix_rows
 
 D = 48
@@ -155,12 +157,14 @@ def test_a_file_that_is_not_what_a_command_reads_is_one_line(
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("program", "command"),
     [
-        ["measure", "architecture", "--subject", "mini"],
-        ["survey", "mini", "--claims", "positions"],
-        ["table", str(ROOT / "data/verdicts/mini.json")],
-        ["metrics", str(ROOT / "data/verdicts/mini.json")],
+        (cli, ["measure", "architecture", "--subject", "mini"]),
+        (cli, ["survey", "mini", "--claims", "positions"]),
+        (cli, ["table", str(ROOT / "data/verdicts/mini.json")]),
+        (cli, ["metrics", str(ROOT / "data/verdicts/mini.json")]),
+        (pipeline, ["weights", "gpt2"]),
+        (pipeline, ["curves", "--subject", "mini"]),
     ],
 )
 @pytest.mark.parametrize("into", ["file/folder", "/proc/none/file"])
@@ -168,15 +172,16 @@ def test_nothing_can_be_written_where_there_is_no_folder(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    program: ModuleType,
     command: list[str],
     into: str,
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     (tmp_path / "file").write_text("something")
-    assert cli.main([*command, "--into", str(tmp_path / into)]) == 2
+    assert program.main([*command, "--into", str(tmp_path / into)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("gpt2-helix: ")
+    assert line.startswith(("gpt2-helix: ", "pipeline: "))
     assert "expected" in line
 
 

@@ -312,24 +312,6 @@ def test_the_recorded_surrogates_are_those_of_the_test(checkout: Path) -> None:
     assert max(phases) == record["phase_randomised_best"]
 
 
-@pytest.mark.parametrize("command", [["weights", "gpt2"], ["curves", "--subject", "mini"]])
-@pytest.mark.parametrize("into", ["file/folder", "/proc/none/file"])
-def test_nothing_can_be_written_where_there_is_no_folder(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    command: list[str],
-    into: str,
-) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    (tmp_path / "file").write_text("something")
-    assert pipeline.main([*command, "--into", str(tmp_path / into)]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("pipeline: ")
-    assert "expected" in line
-
-
 def test_training_without_texts_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
