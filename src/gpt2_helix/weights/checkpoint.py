@@ -27,7 +27,7 @@ LARGEST_PICKLE = 2**24
 """Bytes; names and shapes of a thousand tensors take a tenth of a million."""
 
 
-class CheckpointFile(Tensors["Tensor"]):
+class CheckpointFile(Tensors):
     """The tensors of one checkpoint, each read when asked for, as float32 or float64.
 
     Raises
@@ -48,7 +48,7 @@ class CheckpointFile(Tensors["Tensor"]):
         return _wide(self.stored[name], f"{self.path}: {name}")
 
 
-class CheckpointInPart(Tensors["Tensor"]):
+class CheckpointInPart(Tensors):
     """The tensors of a checkpoint that is read in ranges: of a file of 250 MB, what one takes.
 
     Names, types and shapes come from the pickle. It is loaded from an archive in memory that has

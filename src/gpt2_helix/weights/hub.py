@@ -166,7 +166,7 @@ class Repository:
         return self._metadata(url)
 
 
-class HubTensors(Tensors[object]):
+class HubTensors(Tensors):
     """The tensors of a repository.
 
     The position matrix alone is read in ranges (about 3 MB of GPT-2 small's 548) and kept; any

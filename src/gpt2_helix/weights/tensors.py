@@ -2,51 +2,40 @@
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Generic, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from safetensors import SafetensorError, safe_open
 
 from gpt2_helix.errors import SubjectError
 
 Array = Float[np.ndarray, "..."]
-Entry = TypeVar("Entry")
-BFLOAT16 = "BF16"
-KINDS = ("F16", BFLOAT16, "F32", "F64")
-"""Numbers that are read, by their names in a header."""
 WEIGHTS = "model.safetensors"
+BFLOAT16 = "BF16"
+DTYPES = {"F16": "<f2", BFLOAT16: "<u2", "F32": "<f4", "F64": "<f8"}
+"""Numbers that are read: their names in a header, and what numpy reads them as."""
 LENGTH_BYTES = 8
 """A safetensors file begins with the length of its header, as a little-endian integer."""
-
 LARGEST_HEADER = 2**24
 """Bytes of a header that is received; it takes about a hundred for each tensor."""
 
 
-class Place(NamedTuple):
-    """What a tensor is and which bytes of its file it takes: ``start`` to before ``stop``."""
-
-    kind: str
-    shape: tuple[int, ...]
-    start: int
-    stop: int
-
-
-class Tensors(Mapping[str, Array], Generic[Entry]):
+class Tensors(Mapping[str, Array]):
     """Tensors that are read when asked for; no number is read to say which there are.
 
     Attributes
     ----------
     stored
-        What is known of each before it is read, by name.
+        What is known of each before it is read, its ``shape`` at least, by name.
     """
 
-    stored: Mapping[str, Entry]
+    stored: Mapping[str, Any]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.stored)
@@ -58,7 +47,15 @@ class Tensors(Mapping[str, Array], Generic[Entry]):
         return name in self.stored
 
 
-class SafetensorsFile(Tensors[Place]):
+class Place(NamedTuple):
+    """What a tensor is, and where in its file it begins."""
+
+    kind: str
+    shape: tuple[int, ...]
+    start: int
+
+
+class SafetensorsFile(Tensors):
     """The tensors of one safetensors file, each read when asked for, as float32 or wider.
 
     The header is checked by the safetensors library, which refuses tensors that overlap, leave
@@ -81,8 +78,7 @@ class SafetensorsFile(Tensors[Place]):
     def __init__(self, path: Path, where: str | None = None) -> None:
         self._path, self._where = path, where or str(path)
         try:
-            self._file = safe_open(path, framework="numpy")
-            with path.open("rb") as file:
+            with safe_open(path, framework="numpy"), path.open("rb") as file:
                 length = int.from_bytes(file.read(LENGTH_BYTES), "little")
                 header = json.loads(file.read(length), object_pairs_hook=_without_twins)
         except (SafetensorError, OSError, ValueError, RecursionError) as error:
@@ -91,31 +87,33 @@ class SafetensorsFile(Tensors[Place]):
                 f"{self._where}: expected a whole safetensors file, found another ({found:.160})"
             ) from None
         header.pop("__metadata__", None)
+        data = LENGTH_BYTES + length
         self.stored = {
-            name: _place(entry, LENGTH_BYTES + length) for name, entry in sorted(header.items())
+            name: Place(entry["dtype"], tuple(entry["shape"]), data + entry["data_offsets"][0])
+            for name, entry in sorted(header.items())
         }
 
     def __getitem__(self, name: str) -> Array:
-        if (kind := self.stored[name].kind) not in KINDS:
-            known = f"{', '.join(KINDS[:-1])} or {KINDS[-1]}"
+        kind, shape, start = self.stored[name]
+        if kind not in DTYPES:
+            *most, last = DTYPES
+            known = f"{', '.join(most)} or {last}"
             raise SubjectError(f"{self._where}: expected {name} as {known}, found {kind}")
-        if kind == BFLOAT16:
-            return self._widened(self.stored[name])
-        tensor = self._file.get_tensor(name)
-        return tensor.astype(np.float32) if kind == "F16" else tensor
+        dtype = np.dtype(DTYPES[kind])
+        numbers = self._read(start, math.prod(shape) * dtype.itemsize).view(dtype).reshape(shape)
+        if kind == BFLOAT16:  # numpy lacks it: it is the upper half of a float32.
+            return (numbers.astype("<u4") << 16).view("<f4")
+        return numbers.astype(np.promote_types(dtype, np.float32), copy=False)
 
-    def _widened(self, place: Place) -> Array:
-        """Read bfloat16, which numpy lacks: it is the upper half of a float32."""
-        count = (place.stop - place.start) // 2
-        upper = np.fromfile(self._path, "<u2", count, offset=place.start)
-        return (upper.astype("<u4") << 16).view("<f4").reshape(place.shape)
+    def _read(self, start: int, size: int) -> UInt8[np.ndarray, " byte"]:
+        return np.fromfile(self._path, np.uint8, size, offset=start)
 
 
-class SafetensorsInPart(Tensors[Place]):
+class SafetensorsInPart(SafetensorsFile):
     """The tensors of a safetensors file that is read in ranges: its header, and what is asked for.
 
-    Both are written where they belong into a sparse file of the same size, so that what checks
-    and reads a whole file does so here.
+    The header is written to a sparse file of the same size, so that what checks a whole file
+    checks it.
 
     Parameters
     ----------
@@ -126,7 +124,7 @@ class SafetensorsInPart(Tensors[Place]):
     """
 
     def __init__(self, file: BinaryIO, where: str) -> None:
-        self._file, self._where = file, where
+        self._file = file
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         start = file.read(LENGTH_BYTES)
@@ -134,25 +132,15 @@ class SafetensorsInPart(Tensors[Place]):
         room = max(min(LARGEST_HEADER, size - LENGTH_BYTES), 0)
         if not 0 < length <= room:
             raise SubjectError(f"{where}: expected a header of 1 to {room} bytes, found {length}")
-        self._header, self._size = start + file.read(length), size
-        with self._sparse_file() as sparse:
-            self.stored = sparse.stored
+        with tempfile.NamedTemporaryFile() as sparse:
+            sparse.write(start + file.read(length))
+            sparse.truncate(size)
+            sparse.flush()
+            super().__init__(Path(sparse.name), where)
 
-    def __getitem__(self, name: str) -> Array:
-        place = self.stored[name]
-        self._file.seek(place.start)
-        with self._sparse_file(place.start, self._file.read(place.stop - place.start)) as sparse:
-            return sparse[name]
-
-    @contextmanager
-    def _sparse_file(self, start: int = 0, content: bytes = b"") -> Iterator[SafetensorsFile]:
-        with tempfile.NamedTemporaryFile() as file:
-            file.write(self._header)
-            file.truncate(self._size)
-            file.seek(start or len(self._header))
-            file.write(content)
-            file.flush()
-            yield SafetensorsFile(Path(file.name), self._where)
+    def _read(self, start: int, size: int) -> UInt8[np.ndarray, " byte"]:
+        self._file.seek(start)
+        return np.frombuffer(bytearray(self._file.read(size)), np.uint8)
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -162,11 +150,6 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twin = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the name {twin!r:.80} stands twice in its header")
     return found
-
-
-def _place(entry: Mapping[str, Any], data: int) -> Place:
-    start, stop = entry["data_offsets"]
-    return Place(entry["dtype"], tuple(entry["shape"]), data + start, data + stop)
 
 
 def sha256_of_file(path: Path) -> str:
