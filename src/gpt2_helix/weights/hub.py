@@ -58,13 +58,13 @@ class Repository:
     def __init__(self, model: HubModel) -> None:
         self.model = model
         self._token: bool | None = None
-        """None for what huggingface_hub would send; False once the hub has refused that."""
+        """None sends the user's token, as huggingface_hub does; False, once it is refused, none."""
         self._announced = cache(self._ask)
         """What the hub says of a file at a revision, asked once."""
 
     @cached_property
     def commit(self) -> str:
-        """The commit; of a branch or a tag the one in the cache, from when it was first read."""
+        """The commit; that of a branch or a tag is kept from when it was first read."""
         if COMMIT.fullmatch(self.model.revision):
             return self.model.revision
         return self.fetch("config.json", self.model.revision).parent.name
@@ -76,8 +76,13 @@ class Repository:
 
     @cached_property
     def whole(self) -> Mapping[str, Array]:
-        """The tensors of the file of weights, all of which is downloaded if it is not cached."""
+        """The tensors of the file of weights, which is downloaded if it is not cached."""
         return open_weights(self.fetch(self._weights))
+
+    @property
+    def tensors(self) -> Mapping[str, Array]:
+        """The same tensors: the whole file if it is cached, or else in part."""
+        return self.whole if self.cached_weights else self.part
 
     @cached_property
     def part(self) -> Part:
@@ -170,7 +175,7 @@ class HubTensors(Tensors):
     """The tensors of a repository.
 
     The position matrix alone is read in ranges (about 3 MB of GPT-2 small's 548) and kept; any
-    other tensor brings the whole file, once. Which tensors there are, the file's header says.
+    other tensor brings the whole file, once. The file's header says which tensors there are.
 
     Parameters
     ----------
@@ -193,16 +198,15 @@ class HubTensors(Tensors):
 
     @property
     def stored(self) -> Mapping[str, object]:  # type: ignore[override]
-        """Tensors by name; where only the positions are kept and nobody answers, those."""
-        repository = self._repository
+        """Tensors by name; the positions alone if no more is kept and the hub does not answer."""
         with suppress(HubUnreachableError):
-            return repository.whole if repository.cached_weights else repository.part
+            return self._repository.tensors
         return dict.fromkeys(self._names[:1])
 
     def are_available(self) -> bool:
         """Whether every tensor is cached or the hub answers."""
         with suppress(HubUnreachableError):
-            return bool(self._repository.cached_weights or self._repository.part)
+            return bool(self._repository.tensors)
         return False
 
     @cached_property

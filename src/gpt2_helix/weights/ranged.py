@@ -1,4 +1,4 @@
-"""A file on the hub, read in ranges; and what goes wrong with a hub, in one line each."""
+"""A file on the hub, read in ranges; and one line for each way in which a hub can fail."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -11,9 +11,9 @@ from huggingface_hub import constants, errors, get_session
 from gpt2_helix.errors import HubUnreachableError, SubjectError
 
 BLOCK = 2**15
-"""Bytes asked for at least: what is read next is often beside what was read."""
+"""Fewest bytes to ask for: what is read next is often beside what was read."""
 STRIKES = 3
-"""Times that a body may break off without having brought a block."""
+"""Bodies in a row that may break off before they bring a block."""
 PAUSE_S = 0.5
 
 
@@ -42,7 +42,7 @@ class RangedFile(AbstractBufferedFile):  # type: ignore[misc]
             return int(named.rpartition("/")[2])
 
     def _fetch_range(self, start: int, stop: int) -> bytes:
-        """Receive these bytes; a body that breaks off is taken up where it broke."""
+        """Receive these bytes; a body that breaks off is resumed where it broke."""
         content, strikes = bytearray(), 0
         with refusing(f"{self._where} from byte {start} on"):
             while (begin := start + len(content)) < stop:
