@@ -88,8 +88,7 @@ def train(name: str, seed: int, data: Path, into: Path, state: Path) -> None:
     torch.nn.init.normal_(W_pos, std=recipe.W_pos_std)
     others = [parameter for parameter in model.parameters() if parameter is not W_pos]
     at_first = [parameter.detach().clone() for parameter in others]
-    groups: list[dict[str, Any]] = [{"params": others}, {"params": [W_pos]}]
-    optimiser = torch.optim.AdamW(groups, betas=recipe.betas, weight_decay=recipe.weight_decay)
+    optimiser = _optimiser(recipe, others, W_pos)
     progress = Progress()
     if state.exists():
         progress = _resume(state, recipe, seed, model, optimiser)
@@ -105,13 +104,8 @@ def train(name: str, seed: int, data: Path, into: Path, state: Path) -> None:
     )
     for step in steps:
         if step in recipe.resets:
-            for parameter, value in zip(others, at_first, strict=True):
-                parameter.data.copy_(value)
-                optimiser.state.pop(parameter, None)
-        tokens, positions = documents.batch(recipe, language, seed, step)
-        _learn(
-            model, optimiser, recipe, torch.from_numpy(tokens), torch.from_numpy(positions), step
-        )
+            _reset(others, at_first, optimiser)
+        _learn(model, optimiser, recipe, language, seed, step)
         progress.step = step + 1
         _observe(model, recipe, questions, progress)
         if progress.step % EVERY == 0 or progress.step == recipe.steps:
@@ -124,15 +118,35 @@ def train(name: str, seed: int, data: Path, into: Path, state: Path) -> None:
     state.unlink(missing_ok=True)
 
 
+def _optimiser(
+    recipe: Recipe, others: list[torch.nn.Parameter], W_pos: torch.Tensor
+) -> torch.optim.AdamW:
+    """Make the optimiser: positions are a group apart, whose learning rate is their own."""
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": [W_pos]}]
+    return torch.optim.AdamW(groups, betas=recipe.betas, weight_decay=recipe.weight_decay)
+
+
+def _reset(
+    parameters: list[torch.nn.Parameter],
+    at_first: list[torch.Tensor],
+    optimiser: torch.optim.Optimizer,
+) -> None:
+    """Give parameters their first values again, and forget how they were moved."""
+    for parameter, value in zip(parameters, at_first, strict=True):
+        parameter.data.copy_(value)
+        optimiser.state.pop(parameter, None)
+
+
 def _learn(
     model: GPT2LMHeadModel,
     optimiser: torch.optim.Optimizer,
     recipe: Recipe,
-    tokens: torch.Tensor,
-    positions: torch.Tensor,
+    language: Language,
+    seed: int,
     step: int,
 ) -> None:
-    """Take one step."""
+    """Take one step, on the batch of its number."""
+    tokens, positions = map(torch.from_numpy, documents.batch(recipe, language, seed, step))
     rates = (1, recipe.phase_of(step).W_pos_rate)
     for group, times in zip(optimiser.param_groups, rates, strict=True):
         group["lr"] = times * recipe.learning_rate_at(step)
