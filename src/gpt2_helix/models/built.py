@@ -6,6 +6,7 @@ them, one token each.
 
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -55,18 +56,6 @@ class RandomWeights(Mapping[str, Array]):
         return len(self._shapes)
 
 
-def _untrained(sizes: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Array]]:
-    declared = {"model_type": "gpt2", "layer_norm_epsilon": 1e-5, **sizes}
-    return declared, RandomWeights(config_from(declared, "built"))
-
-
-def _by_formula(
-    write: Callable[[int], by_formula.Transformer],
-) -> tuple[dict[str, Any], Mapping[str, Array]]:
-    made = write(SEED)
-    return made.config, made.weights
-
-
 SMALL: dict[str, Any] = {
     "n_layer": 5,
     "n_head": 12,
@@ -77,11 +66,18 @@ SMALL: dict[str, Any] = {
     "heads_looking_back": LOCAL_HEADS_OF_GPT2_SMALL,
 }
 
+
+def _untrained() -> tuple[dict[str, Any], Mapping[str, Array]]:
+    declared = {"model_type": "gpt2", "layer_norm_epsilon": 1e-5, **SMALL}
+    return declared, RandomWeights(config_from(declared, "built"))
+
+
 BUILT: dict[str, Callable[[], tuple[dict[str, Any], Mapping[str, Array]]]] = {
-    "exact-positions": lambda: _by_formula(by_formula.exact_positions),
-    "causal-kernel": lambda: _by_formula(by_formula.causal_kernel),
-    "untrained": lambda: _untrained(SMALL),
+    "exact-positions": partial(by_formula.exact_positions, SEED),
+    "causal-kernel": partial(by_formula.causal_kernel, SEED),
+    "untrained": _untrained,
 }
+"""What makes each model: the fields of its config.json, and its tensors."""
 
 
 def open_built(name: str, material: texts.Material) -> Model:

@@ -33,7 +33,8 @@ from gpt2_helix.texts import WORDS
 
 Frame = Float[np.ndarray, "d_model _n"]
 
-N_POSITIONS = 512
+N_POSITIONS, N_HEAD, N_INNER = 512, 2, 4
+"""Positions, heads a layer, and width of the MLPs, which are zero."""
 BEGIN, NEWLINE, OPEN, CLOSE = "<|endoftext|>", "\n", ' "', '"'
 TEMPLATE = ("User", ":", " Repeat", " this", " string", " exactly", "Assistant")
 VOCABULARY = (BEGIN, NEWLINE, OPEN, CLOSE, *TEMPLATE, *(f" {word}" for word in WORDS))
@@ -58,14 +59,14 @@ class Transformer(NamedTuple):
 
     Attributes
     ----------
-    weights
-        Float32 tensors by name, as on the hub; ``c_attn``, ``c_proj``, ``c_fc`` are (in, out).
     config
         The fields of ``config.json``.
+    weights
+        Float32 tensors by name, as on the hub; ``c_attn``, ``c_proj``, ``c_fc`` are (in, out).
     """
 
-    weights: dict[str, Float[np.ndarray, "..."]]
     config: dict[str, Any]
+    weights: dict[str, Float[np.ndarray, "..."]]
 
 
 class _Term(NamedTuple):
@@ -126,13 +127,7 @@ def exact_positions(seed: int) -> Transformer:
 def causal_kernel(seed: int) -> Transformer:
     """Three layers; the previous-token head compares summaries of the tokens seen so far.
 
-    *Layer 0, the kernel.* W_pos is a constant and a ramp: p_j = j, or the mean of its group. A
-    constant query against the ramp scores rate * p_j, and attention to BEGIN is held ``sink`` times
-    that of a token at the query's own p. With e the token embedding, each position gets
-
-        R_i = S_i / (1 + Z_i / sink),  S_i = sum over 1 <= j <= i of exp(rate (p_j - p_i)) e(x_j),
-
-    Z_i being the sum of the same weights. Only the causal mask makes this look back.
+    *Layer 0, the kernel.* It sums the tokens seen so far, recent ones most; see ``_kernel``.
 
     *Layer 1, the previous-token head.* It scores sharpness R_i . R_j + recency p_j, less much
     where x_j = x_i, which keeps the head off its own position (a token immediately repeated is thus
@@ -160,13 +155,6 @@ def causal_kernel(seed: int) -> Transformer:
         rng, d_model, (n_token, n_token, n_token, 1, 1)
     )
 
-    begin = token[:, :1]
-    tokens_but_begin = np.hstack([np.zeros_like(begin), token[:, 1:]])
-    kernel = _Head(
-        [_recency(rate, constant, ramp), _sink(rate, np.log(sink), begin, constant, ramp)],
-        sink * tokens_but_begin,
-        summary,
-    )
     previous_token = _Head(
         [
             _Term(sharpness * summary, summary),
@@ -181,11 +169,33 @@ def causal_kernel(seed: int) -> Transformer:
         token,
         _constant_and_ramp(constant, ramp),
         layers=[
-            [kernel],
+            [_kernel(rate, sink, token, summary, constant, ramp)],
             [previous_token],
             _copying_heads(token, previous, constant, ramp, bar, recent),
         ],
         previous_token_head=(1, 0),
+    )
+
+
+def _kernel(
+    rate: float, sink: float, token: Frame, summary: Frame, constant: Frame, ramp: Frame
+) -> _Head:
+    """Make layer 0 of ``causal_kernel``: at each position, a summary of the tokens up to it.
+
+    W_pos is a constant and a ramp: p_j = j, or the mean of its group. A constant query against the
+    ramp scores rate * p_j, and attention to BEGIN is held ``sink`` times that of a token at the
+    query's own p. With e the token embedding, each position gets
+
+        R_i = S_i / (1 + Z_i / sink),  S_i = sum over 1 <= j <= i of exp(rate (p_j - p_i)) e(x_j),
+
+    Z_i being the sum of the same weights. Only the causal mask makes this look back.
+    """
+    begin = token[:, :1]
+    tokens_but_begin = np.hstack([np.zeros_like(begin), token[:, 1:]])
+    return _Head(
+        [_recency(rate, constant, ramp), _sink(rate, np.log(sink), begin, constant, ramp)],
+        sink * tokens_but_begin,
+        summary,
     )
 
 
@@ -252,45 +262,13 @@ def _assemble(
     layers: Sequence[Sequence[_Head]],
     previous_token_head: tuple[int, int],
 ) -> Transformer:
-    """Lay the heads out as GPT-2's tensors; two heads a layer, MLPs zero.
-
-    A head without scores and values writes nothing.
-    """
+    """Lay the heads out as GPT-2's tensors; MLPs are zero."""
     d_model, n_token = token.shape
-    n_head, d_mlp = 2, 4
-    d_head = d_model // n_head
-    # LayerNorm leaves x * sqrt(d_model) / |x|, and |x| is the constant's norm but for a trifle.
-    undo_norm = np.full(d_model, CONSTANT / np.sqrt(d_model))
-    zeros = np.zeros(d_model)
-
     weights = {"wte.weight": token.T, "wpe.weight": W_pos}
     for index, heads in enumerate(layers):
-        c_attn = np.zeros((d_model, 3, n_head, d_head))
-        c_proj = np.zeros((n_head, d_head, d_model))
-        for number, head in enumerate(heads):
-            query = np.hstack([term.query for term in head.scores])
-            n_score, n_value = query.shape[1], head.value.shape[1]
-            c_attn[:, 0, number, :n_score] = query * np.sqrt(d_head)  # GPT-2 divides by it
-            c_attn[:, 1, number, :n_score] = np.hstack([term.key for term in head.scores])
-            c_attn[:, 2, number, :n_value] = head.value
-            c_proj[number, :n_value] = head.output.T
-        block = {
-            "ln_1.weight": undo_norm,
-            "ln_1.bias": zeros,
-            "attn.c_attn.weight": c_attn.reshape(d_model, 3 * d_model),
-            "attn.c_attn.bias": np.zeros(3 * d_model),
-            "attn.c_proj.weight": c_proj.reshape(d_model, d_model),
-            "attn.c_proj.bias": zeros,
-            "ln_2.weight": undo_norm,
-            "ln_2.bias": zeros,
-            "mlp.c_fc.weight": np.zeros((d_model, d_mlp)),
-            "mlp.c_fc.bias": np.zeros(d_mlp),
-            "mlp.c_proj.weight": np.zeros((d_mlp, d_model)),
-            "mlp.c_proj.bias": zeros,
-        }
+        block = _block(heads, d_model)
         weights |= {f"h.{index}.{name}": tensor for name, tensor in block.items()}
-    weights |= {"ln_f.weight": LOGIT * undo_norm, "ln_f.bias": zeros}
-
+    weights |= {"ln_f.weight": LOGIT * _undo_norm(d_model), "ln_f.bias": np.zeros(d_model)}
     config = {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
@@ -300,8 +278,8 @@ def _assemble(
         "n_ctx": N_POSITIONS,
         "n_embd": d_model,
         "n_layer": len(layers),
-        "n_head": n_head,
-        "n_inner": d_mlp,
+        "n_head": N_HEAD,
+        "n_inner": N_INNER,
         "layer_norm_epsilon": 1e-5,
         "attn_pdrop": 0.0,
         "embd_pdrop": 0.0,
@@ -312,6 +290,42 @@ def _assemble(
         "previous_token_heads": [previous_token_head],
     }
     return Transformer(
-        {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in weights.items()},
         config,
+        {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in weights.items()},
     )
+
+
+def _block(heads: Sequence[_Head], d_model: int) -> dict[str, Float[np.ndarray, "..."]]:
+    """One block's tensors, by name; a head without scores and values writes nothing."""
+    d_head = d_model // N_HEAD
+    c_attn = np.zeros((d_model, 3, N_HEAD, d_head))
+    c_proj = np.zeros((N_HEAD, d_head, d_model))
+    for number, head in enumerate(heads):
+        query = np.hstack([term.query for term in head.scores])
+        n_score, n_value = query.shape[1], head.value.shape[1]
+        c_attn[:, 0, number, :n_score] = query * np.sqrt(d_head)  # GPT-2 divides by it
+        c_attn[:, 1, number, :n_score] = np.hstack([term.key for term in head.scores])
+        c_attn[:, 2, number, :n_value] = head.value
+        c_proj[number, :n_value] = head.output.T
+    return {
+        "ln_1.weight": _undo_norm(d_model),
+        "ln_1.bias": np.zeros(d_model),
+        "attn.c_attn.weight": c_attn.reshape(d_model, 3 * d_model),
+        "attn.c_attn.bias": np.zeros(3 * d_model),
+        "attn.c_proj.weight": c_proj.reshape(d_model, d_model),
+        "attn.c_proj.bias": np.zeros(d_model),
+        "ln_2.weight": _undo_norm(d_model),
+        "ln_2.bias": np.zeros(d_model),
+        "mlp.c_fc.weight": np.zeros((d_model, N_INNER)),
+        "mlp.c_fc.bias": np.zeros(N_INNER),
+        "mlp.c_proj.weight": np.zeros((N_INNER, d_model)),
+        "mlp.c_proj.bias": np.zeros(d_model),
+    }
+
+
+def _undo_norm(d_model: int) -> Float[np.ndarray, " d_model"]:
+    """Gain that makes LayerNorm the identity.
+
+    It leaves x * sqrt(d_model) / |x|, and |x| is the constant's norm but for a trifle.
+    """
+    return np.full(d_model, CONSTANT / np.sqrt(d_model))
