@@ -1,8 +1,10 @@
 """What tests are made of: a perfect helix, and the names of the fixtures' types."""
 
+import io
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,3 +42,12 @@ def helix_rows(n: int = 1024, d_model: int = 768, turns: float = 3, seed: int = 
 def small(folder: Folder) -> Path:
     """A small model folder: a helix for positions."""
     return folder(config=SMALL, tensors={"wpe.weight": helix_rows(258, 96)})
+
+
+def checkpoint(tensors: Mapping[str, Array], **how: Any) -> bytes:
+    """What ``torch.save`` writes of these tensors."""
+    import torch  # Most tests need none.
+
+    file = io.BytesIO()
+    torch.save({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, file, **how)
+    return file.getvalue()

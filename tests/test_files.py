@@ -22,7 +22,7 @@ from gpt2_helix.models.model import Model
 from gpt2_helix.subjects import open_subject
 from gpt2_helix.weights.checkpoint import CheckpointFile, CheckpointInPart
 from gpt2_helix.weights.tensors import Array, SafetensorsFile, SafetensorsInPart
-from support import CONFIG, Folder, helix_rows
+from support import CONFIG, Folder, checkpoint, helix_rows
 
 UNTIMED = settings(deadline=None, max_examples=50)
 DATA = Path("no-data")
@@ -31,12 +31,6 @@ TENSORS: dict[str, Array] = {
     "b": np.arange(5, dtype=np.float16),
 }
 SAFETENSORS = save(TENSORS)
-
-
-def checkpoint(tensors: Mapping[str, Array]) -> bytes:
-    file = io.BytesIO()
-    torch.save({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, file)
-    return file.getvalue()
 
 
 CHECKPOINT = checkpoint(TENSORS)

@@ -24,8 +24,9 @@ from gpt2_helix.weights import hub as hub_module
 from gpt2_helix.weights import ranged
 from gpt2_helix.weights.hub import HubTensors, Repository
 from gpt2_helix.weights.pins import HubModel
-from gpt2_helix.weights.tensors import Array, sha256_of_tensor
+from gpt2_helix.weights.tensors import sha256_of_tensor
 from hub_server import COMMIT, Fault, Hub, ask, commit_of, live_in, serve
+from support import checkpoint
 
 MODEL = "subject/model"
 WEIGHTS = "model.safetensors"
@@ -48,13 +49,6 @@ PINNED = HubModel(
 )
 AHEAD = 3 * ranged.BLOCK
 """Bytes that may be received besides the positions: header, directory and what follows them."""
-
-
-def checkpoint(tensors: dict[str, Array], **how: Any) -> bytes:
-    """What ``torch.save`` writes of these tensors."""
-    file = io.BytesIO()
-    torch.save({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, file, **how)
-    return file.getvalue()
 
 
 @pytest.fixture

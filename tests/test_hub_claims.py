@@ -1,7 +1,6 @@
 """From a hub to a verdict, as a user runs it; ``test_hub.py`` has what can go wrong on the way."""
 
 import functools
-import io
 import json
 import os
 import re
@@ -15,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from huggingface_hub import constants
 from safetensors.numpy import save
 
@@ -24,7 +22,7 @@ from gpt2_helix.models.config import config_from
 from gpt2_helix.weights.pins import HUB_MODELS, HubModel
 from gpt2_helix.weights.tensors import sha256_of_tensor
 from hub_server import COMMIT, Fault, Hub, ask, commit_of, live_in, serve
-from support import CONFIG, ROOT, Claims, Run, helix_rows
+from support import CONFIG, ROOT, Claims, Run, checkpoint, helix_rows
 
 MODEL = "subject/model"
 WEIGHTS = "model.safetensors"
@@ -142,12 +140,10 @@ def test_any_model_of_the_hub_at_a_branch(hub: Hub, here: Claims, tmp_path: Path
         "num_hidden_layers": 12,
         "num_attention_heads": 8,
     }
-    file = io.BytesIO()
-    torch.save({name: torch.from_numpy(np.concatenate([noise, rows]))}, file)
     hub.repositories["meta/opt"] = {}
     hub.repositories["meta/opt@step-5"] = {
         "config.json": json.dumps(config).encode(),
-        "pytorch_model.bin": file.getvalue(),
+        "pytorch_model.bin": checkpoint({name: np.concatenate([noise, rows])}),
     }
     path = tmp_path / "report.json"
     ran = here(*POSITIONS, "--subject", "hub:meta/opt@step-5", "--claims-json", str(path))
