@@ -1,17 +1,16 @@
 """The curves that figures draw and no claim judges."""
 
-import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from gpt2_helix import places, records
-from gpt2_helix.claim import DIGITS
 from gpt2_helix.cli import open_model
 from gpt2_helix.errors import HubUnreachableError, MissingInputError, SubjectError
 from gpt2_helix.measure import helix
 from gpt2_helix.models.model import Model
+from pipeline import tables
 
 FILES = ("curve.csv", "surrogate_curves.csv", "surrogates.csv")
 
@@ -37,7 +36,7 @@ def write(model: Model, folder: Path) -> None:
     smooth = model.measure(helix.surrogates)
     closest = np.hstack([smooth.closest_random_walk, smooth.closest_phase_randomised])
     axes = ("pc1", "pc2", "pc3")
-    tables: list[tuple[list[str], Iterable[Iterable[float]]]] = [
+    contents: list[tuple[list[str], Iterable[Iterable[float]]]] = [
         (["position", *axes], ([i, *row] for i, row in enumerate(curve))),
         (
             ["position", *(f"{null}_{pc}" for null in ("walk", "phase") for pc in axes)],
@@ -49,18 +48,9 @@ def write(model: Model, folder: Path) -> None:
         ),
     ]
     folder.mkdir(parents=True, exist_ok=True)
-    for file, (header, rows) in zip(FILES, tables, strict=True):
-        _write_csv(folder / file, header, rows)
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Iterable[float]]) -> None:
-    """Write a table: a whole number first in each row, then numbers as records have them."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(header)
-        for first, *others in rows:
-            table.writerow([first, *(f"{number:.{DIGITS}g}" for number in others)])
-    print(path)
+    for file, (header, rows) in zip(FILES, contents, strict=True):
+        tables.write(folder / file, header, rows)
+        print(folder / file)
 
 
 def _kept(folder: Path) -> str:

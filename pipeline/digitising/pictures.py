@@ -6,7 +6,6 @@ attention from n/256 to (n+1)/256; two pairs of neighbouring levels share a colo
 """
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -61,21 +60,20 @@ def read_pictures(folder: Path) -> Pictures:
     SubjectError
         If a picture is missing, or is not what the author drew: one line on the first.
     """
-    low: dict[str, list[Float[np.ndarray, "query key"]]] = {d: [] for d in SUFFIX}
-    high: dict[str, list[Float[np.ndarray, "query key"]]] = {d: [] for d in SUFFIX}
-    files = []
-    for doctoring, suffix in SUFFIX.items():
-        for name in _names():
-            path = folder / f"pattern_{name}{suffix}.png"
-            bounds = read_picture(path)
-            low[doctoring].append(bounds[0])
-            high[doctoring].append(bounds[1])
-            files.append(path)
+    names = [f"L{layer}H{head}" for layer in range(LAYERS) for head in range(HEADS)]
+    files = {
+        doctoring: [folder / f"pattern_{name}{suffix}.png" for name in names]
+        for doctoring, suffix in SUFFIX.items()
+    }
+    bounds = {
+        doctoring: np.stack([read_picture(path) for path in paths], axis=1)
+        for doctoring, paths in files.items()
+    }
     return Pictures(
-        list(_names()),
-        {doctoring: np.stack(patterns) for doctoring, patterns in low.items()},
-        {doctoring: np.stack(patterns) for doctoring, patterns in high.items()},
-        sha256_of_files(files),
+        names,
+        {doctoring: low for doctoring, (low, _) in bounds.items()},
+        {doctoring: high for doctoring, (_, high) in bounds.items()},
+        sha256_of_files([path for paths in files.values() for path in paths]),
     )
 
 
@@ -107,10 +105,6 @@ def sha256_of_files(files: list[Path]) -> str:
     lines = sorted((path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files)
     listed = "".join(f"{sha256}  {name}\n" for name, sha256 in lines)
     return hashlib.sha256(listed.encode()).hexdigest()
-
-
-def _names() -> Iterator[str]:
-    return (f"L{layer}H{head}" for layer in range(LAYERS) for head in range(HEADS))
 
 
 def _cells(path: Path) -> Int[np.ndarray, "query=50 key=50 rgb=3"]:

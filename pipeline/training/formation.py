@@ -1,8 +1,7 @@
 """How the curve forms: W_pos and what averaging it costs, measured while a model is trained."""
 
-import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gpt2_helix import doctoring
-from gpt2_helix.claim import DIGITS
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.measure import helix
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.runner import Runner
+from pipeline import tables
 
 GROUP_SIZES = (5, 10, 20, 50, 100)
 LOOKS = 30
@@ -119,15 +118,8 @@ def kept(steps: int) -> list[int]:
 
 
 def write_table(stages: Sequence[Stage], path: Path) -> None:
-    """Write stages as CSV, numbers with as many digits as records have."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(field.name for field in fields(Stage))
-        for stage in stages:
-            table.writerow(
-                f"{value:.{DIGITS}g}" if isinstance(value, float) else value
-                for value in asdict(stage).values()
-            )
+    """Write stages as CSV."""
+    tables.write(path, [field.name for field in fields(Stage)], map(astuple, stages))
 
 
 def write_snapshots(snapshots: Mapping[int, Tensor], path: Path) -> None:

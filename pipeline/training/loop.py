@@ -7,7 +7,6 @@ Nothing in it knows of averaged positions: positions are learned like every othe
 next token alone. Held-out text is looked at on the way, and changes nothing.
 """
 
-import csv
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,11 +19,11 @@ from torch.nn.functional import cross_entropy
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from gpt2_helix import records
-from gpt2_helix.claim import DIGITS
 from gpt2_helix.errors import SubjectError
 from gpt2_helix.models.config import config_from
 from gpt2_helix.models.runner import Runner
 from gpt2_helix.weights.tensors import WEIGHTS
+from pipeline import tables
 from pipeline.training import card, documents, exam, formation
 from pipeline.training.documents import Language
 from pipeline.training.recipe import Recipe, read_recipe
@@ -252,9 +251,6 @@ def _write(
     (folder / WEIGHTS).chmod(0o644)
     language.tokenizer.save(str(folder / "tokenizer.json"))
     records.write_json(folder / "config.json", card.declared(recipe))
-    with (folder / CURVE).open("w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(progress.curve[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows({k: f"{v:.{DIGITS}g}" for k, v in row.items()} for row in progress.curve)
+    tables.write(folder / CURVE, list(progress.curve[0]), (row.values() for row in progress.curve))
     formation.write_table(progress.stages, into / formation.TABLE)
     formation.write_snapshots(progress.snapshots, folder / formation.SNAPSHOTS)
