@@ -171,7 +171,8 @@ def test_weights_that_are_not_available_are_said_to_be_so(tmp_path: Path) -> Non
     assert json.loads((tmp_path / "build/weights/gpt2.json").read_text()) == {}
 
 
-def test_measuring_a_model_again_gives_the_committed_bytes(tmp_path: Path) -> None:
+def test_measuring_a_model_again_gives_the_committed_numbers(tmp_path: Path) -> None:
+    """All bytes on one processor; on another a sum may be taken in another order."""
     only = Only("measure@mini", tmp_path)
     calls = [["measure", name, "--subject", "mini", "--into", "data/mini"] for name in EXACT]
     code = f"from gpt2_helix.cli import main; assert not any([main(c) for c in {calls!r}])"
@@ -179,11 +180,17 @@ def test_measuring_a_model_again_gives_the_committed_bytes(tmp_path: Path) -> No
     # A record that was not there before gets the date of today; all else must be the same.
     for name in EXACT:
         found, committed = (
-            (root / f"data/mini/{name}.json").read_text().splitlines() for root in (tmp_path, ROOT)
+            [line for line in file.read_text().splitlines() if '"date"' not in line]
+            for file in (root / f"data/mini/{name}.json" for root in (tmp_path, ROOT))
         )
-        assert [line for line in found if '"date"' not in line] == [
-            line for line in committed if '"date"' not in line
-        ], name
+        other = [pair for pair in zip(found, committed, strict=True) if pair[0] != pair[1]]
+        for line, expected in other:
+            *label, number = line.split()
+            *same, recorded = expected.split()
+            assert label == same
+            # One in the last of six digits.
+            assert float(number.rstrip(",")) == pytest.approx(float(recorded.rstrip(",")), rel=1e-5)
+        assert len(other) <= len(committed) / 500, name
     assert only.changed(*(f"data/mini/{file}" for file in curves.FILES)) == []
 
 
