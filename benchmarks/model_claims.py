@@ -30,6 +30,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from gpt2_helix import doctoring
 from gpt2_helix.measure import output, repetition
+from gpt2_helix.models import on_text
 from gpt2_helix.models.built import RandomWeights, open_built
 from gpt2_helix.models.config import config_from
 from gpt2_helix.models.model import Model
@@ -46,7 +47,7 @@ NAIVE_TEXT_PASSES = 4 + 4 + 1 + 2
 def main(n_windows: int) -> None:
     """Print the three numbers."""
     subject = _subject(n_windows)
-    subject.runner.windows(subject.windows[:1, :32], _tables(subject)[:2, :32])
+    on_text.window_statistics(subject.runner, subject.windows[:1, :32], _tables(subject)[:2, :32])
 
     def ours() -> None:
         output.on_text(subject.runner, subject.W_pos, subject.windows)

@@ -66,7 +66,7 @@ def draw(subject: str) -> tuple[Figure, str]:
     kept = record["measured"]["averaged"]["kept"]
     return figure, (
         "Through attention alone, position vectors averaged in groups, random token vectors; bands "
-        "are 95% intervals over draws.\nKept of the sum over the heads: "
+        "are 95% intervals over pairs of draws.\nKept of the sum over the heads: "
         + ", ".join(f"{share:.0%} at {style.label(name)}" for name, share in kept.items())
         + ".\nHatched: positions shuffled, reversed, removed, Gaussian, a random walk, sinusoids."
     )

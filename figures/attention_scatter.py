@@ -50,5 +50,5 @@ def draw(subject: str) -> tuple[Figure, str]:
     return figure, (
         "Attention to the previous token, one point a head: through attention alone with random "
         "tokens, and in the whole model as published.\nSpearman's correlation with its 95% "
-        "interval over draws of tokens."
+        "interval over pairs of draws of tokens."
     )

@@ -52,5 +52,5 @@ def draw(subject: str) -> tuple[Figure, str]:
     shares = ", ".join(f"{head} {fed['kept_from_extended'][head]:.0%}" for head in heads)
     return figure, (
         f"Of the whole, fed extended positional embeddings alone: {shares}.\n"
-        "Error bars: 95% intervals over draws of tokens."
+        "Error bars: 95% intervals over pairs of draws of tokens."
     )

@@ -17,7 +17,10 @@ from safetensors.numpy import save_file
 from gpt2_helix.weights.tensors import Array
 from support import CONFIG, ROOT, Claims, Folder, Run, helix_rows
 
-CHECKED = ("doctoring", "measure", "models.attention_alone", "models.runner", "models.whole_model")
+CHECKED = (
+    "doctoring", "measure", "models.heads", "models.interventions", "models.readings",
+    "models.on_text", "models.runner",
+)  # fmt: skip
 # Before a test imports them. The process that only hands tests to workers never does.
 install_import_hook([f"gpt2_helix.{name}" for name in CHECKED], "beartype.beartype")
 

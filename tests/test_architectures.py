@@ -1,143 +1,23 @@
 """Tiny random models of each architecture: what is measured is what transformers computes."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import save_file
-from transformers import (
-    BertConfig,
-    BertModel,
-    GPT2Config,
-    GPT2LMHeadModel,
-    GPTNeoConfig,
-    GPTNeoForCausalLM,
-    OPTConfig,
-    OPTForCausalLM,
-    PreTrainedModel,
-)
+from transformers import BertModel
 
 from gpt2_helix.errors import MissingInputError, SubjectError
 from gpt2_helix.measure import helix, kernels
-from gpt2_helix.models.attention_alone import AttentionAlone
+from gpt2_helix.models import on_text
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.runner import Runner
-from gpt2_helix.subjects import open_subject
 from hub_server import Hub, ask, commit_of, live_in, serve
-
-N = 48
-ENDS: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
-
-
-def gpt2(**changed: Any) -> GPT2LMHeadModel:
-    sizes: dict[str, Any] = {
-        "n_layer": 3,
-        "n_head": 4,
-        "n_embd": 32,
-        "n_positions": 64,
-        "vocab_size": 50,
-    }
-    return GPT2LMHeadModel(GPT2Config(**sizes, **ENDS, **changed))
-
-
-def gpt_neo() -> GPTNeoForCausalLM:
-    return GPTNeoForCausalLM(
-        GPTNeoConfig(
-            num_layers=3,
-            num_heads=4,
-            hidden_size=32,
-            max_position_embeddings=64,
-            vocab_size=50,
-            intermediate_size=40,
-            attention_types=[[["global", "local", "local"], 1]],
-            window_size=7,
-            **ENDS,
-        )
-    )
-
-
-def opt() -> OPTForCausalLM:
-    return OPTForCausalLM(
-        OPTConfig(
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            hidden_size=32,
-            max_position_embeddings=64,
-            vocab_size=50,
-            ffn_dim=40,
-            word_embed_proj_dim=32,
-            **ENDS,
-        )
-    )
-
-
-def bert() -> BertModel:
-    return BertModel(
-        BertConfig(
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            hidden_size=32,
-            max_position_embeddings=64,
-            vocab_size=50,
-            intermediate_size=40,
-        )
-    )
-
-
-MADE: dict[str, Callable[[], PreTrainedModel]] = {
-    "gpt2": gpt2,
-    "gpt2-untied": lambda: gpt2(tie_word_embeddings=False),
-    "gpt2-unscaled": lambda: gpt2(scale_attn_weights=False),
-    "gpt2-over-layer": lambda: gpt2(scale_attn_by_inverse_layer_idx=True),
-    "gpt_neo": gpt_neo,
-    "opt": opt,
-    "bert": bert,
-}
-CAUSAL = [name for name in MADE if name != "bert"]
-
-
-def made(name: str) -> Any:
-    """A model with weights large enough that its attention is far from uniform."""
-    torch.manual_seed(5)
-    model = MADE[name]()
-    model.set_attn_implementation("eager")
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter), alpha=0.3)
-    model.train(False)
-    return model
-
-
-def close(found: Any, expected: Any) -> None:
-    np.testing.assert_allclose(np.asarray(found), np.asarray(expected), rtol=0, atol=1e-5)
-
-
-def write(model: Any, folder: Path, kind: str) -> None:
-    folder.mkdir()
-    declared = {**model.config.to_dict(), "previous_token_heads": [[1, 2]]}
-    declared["heads_looking_back"] = [[0, 1]]
-    (folder / "config.json").write_text(json.dumps(declared, default=str))
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    if kind == "pytorch_model.bin":
-        torch.save(tensors, folder / kind)
-    else:
-        save_file({name: tensor.numpy() for name, tensor in tensors.items()}, folder / kind)
-
-
-def opened(spec: str) -> Model:
-    subject = open_subject(spec, Path("no-data"))
-    assert isinstance(subject, Model)
-    return subject
-
-
-def saved(model: Any, folder: Path, kind: str) -> Model:
-    write(model, folder, kind)
-    return opened(str(folder))
+from tiny_models import CAUSAL, MADE, N, close, made, opened, saved, write
 
 
 @pytest.fixture(scope="module")
@@ -200,14 +80,14 @@ def test_a_model_is_run_as_transformers_runs_it(name: str, tmp_path: Path) -> No
         out = model(ids, labels=ids, output_attentions=True)
     runner: Runner = subject.runner
     tables = runner.tables([subject.W_pos, subject.W_pos[::-1].copy()])
-    (found,) = runner.windows(tokens[None], tables)
+    (found,) = on_text.window_statistics(runner, tokens[None], tables)
     close(found.loss[0], out.loss)
     assert abs(found.loss[1] - found.loss[0]) > 0.01
     heads = [Head(layer, head) for layer in range(3) for head in range(4)]
-    patterns = runner.patterns(tokens, tables, heads)[0]
+    patterns = on_text.patterns(runner, tokens, tables, heads)[0]
     for head, pattern in zip(heads, patterns, strict=True):
         close(pattern, out.attentions[head.layer][0, head.head])
-    attention = runner.previous_token(tokens[None], tables, 1).attention[0]
+    attention = on_text.previous_token(runner, tokens[None], tables, 1).attention[0]
     for head, pattern in zip(heads, patterns, strict=True):
         close(attention[head.layer, head.head], pattern.diagonal(-1).mean())
 
@@ -219,7 +99,7 @@ def test_continuations_are_those_of_whole_texts(name: str, tmp_path: Path) -> No
     rng = np.random.default_rng(4)
     prefix, tails = rng.integers(0, 50, 20), rng.integers(0, 50, (3, 5))
     tables = subject.runner.tables([subject.W_pos])
-    found = subject.runner.continuations(prefix, tails, tables)[0]
+    found = on_text.continuations(subject.runner, prefix, tails, tables)[0]
     for tail, probabilities in zip(tails, found, strict=True):
         with torch.no_grad():
             logits = model(torch.from_numpy(np.concatenate([prefix, tail]))[None]).logits
@@ -234,18 +114,17 @@ def test_attention_alone_is_the_model_without_its_mlps(name: str, tmp_path: Path
             if parameter_name.endswith(("mlp.c_proj.weight", "fc2.weight")):
                 parameter.zero_()
     subject = saved(model, tmp_path / "model", "model.safetensors")
-    tokens = torch.randn(1, N, 32, generator=torch.Generator().manual_seed(2))
+    alone = subject.attention_alone
+    vectors = alone.tokens[:2, :N]
     with torch.no_grad():
-        out = model.double().base_model(
-            inputs_embeds=tokens.double(), output_hidden_states=True, output_attentions=True
+        out = model.base_model(
+            inputs_embeds=torch.tensor(vectors), output_hidden_states=True, output_attentions=True
         )
-    entering = tokens.numpy() + subject.W_pos[:N]
-    alone = AttentionAlone(subject.W_pos, N, 3, 4, subject.block, np.float64)
-    for layer, stream in enumerate(alone.streams(entering, 2)):
-        scale = abs(stream).max()  # GPT-Neo computes its scores in float32, whatever it is given.
-        close(stream[0] / scale, out.hidden_states[layer][0] / scale)
-        for head, pattern in enumerate(alone.patterns(stream, layer, range(4))):
-            close(pattern[0], out.attentions[layer][0, head])
+    for layer, stream in alone.runner.streams(subject.W_pos, vectors, range(3)).items():
+        scale = abs(stream).max()
+        close(stream / scale, out.hidden_states[layer] / scale)
+        for draw, expected in zip(stream, out.attentions[layer], strict=True):
+            close(alone.block(layer).pattern(draw, range(4)), expected)
 
 
 def test_bert_is_measured_but_not_run(tmp_path: Path) -> None:

@@ -11,10 +11,12 @@ from transformers import GPT2Config, GPT2Model
 
 from gpt2_helix.errors import DegenerateModelError, MissingInputError
 from gpt2_helix.measure import attention_beside, attention_only, attention_published, extended
+from gpt2_helix.measure.attention_only import Window
 from gpt2_helix.models import gpt2
-from gpt2_helix.models.attention_alone import AttentionAlone, Found, Tokens, Window
 from gpt2_helix.models.config import Head, config_from
+from gpt2_helix.models.interventions import silence
 from gpt2_helix.models.model import Model
+from gpt2_helix.models.readings import Reading, Readings, Tokens
 from gpt2_helix.published.attention import PreviousToken
 from gpt2_helix.weights.tensors import Array
 
@@ -26,7 +28,8 @@ SIZES: dict[str, Any] = {
     "vocab_size": 5,
 }
 HEADS = (Head(1, 0), Head(2, 1))
-WINDOW, TOKENS, N_DRAWS = Window(40, 3), Tokens(0.5), 16
+WINDOW = Window(40, 3)
+DRAWN = Tokens(0.5).draw(16, WINDOW.positions, 16)
 
 
 def random_model(*, scores_over_layer: bool = False, n_positions: int = 70) -> Model:
@@ -56,13 +59,9 @@ def without_mlp_matrices(model: Model) -> Any:
     return theirs.double()
 
 
-def alone(model: Model, dtype: Any = np.float32) -> AttentionAlone:
+def alone(model: Model) -> Readings:
     """Fed the positions of the window."""
-    return AttentionAlone(model.W_pos, WINDOW.positions, 3, 2, model.block, dtype)
-
-
-def drawn(n_draws: int) -> Array:
-    return np.stack([TOKENS.draw(i, WINDOW.positions, 16) for i in range(n_draws)])
+    return replace(model.attention_alone, tokens=DRAWN, _known={}, _every={})
 
 
 @cache
@@ -74,7 +73,7 @@ def theirs(scores_over_layer: bool, doctored: bool) -> tuple[list[Array], list[A
     if doctored:
         plain.wpe.weight.copy_(torch.tensor(model.doctor(model.W_pos, "average-5")))
     found = plain(
-        inputs_embeds=torch.tensor(drawn(N_DRAWS)).double(),
+        inputs_embeds=torch.tensor(DRAWN).double(),
         output_hidden_states=True,
         output_attentions=True,
     )
@@ -88,116 +87,114 @@ def test_streams_and_patterns_are_those_of_transformers(
 ) -> None:
     model = random_model(scores_over_layer=scores_over_layer)
     W_pos = model.doctor(model.W_pos, "average-5") if doctored else model.W_pos
-    ours = alone(model, np.float64)
+    ours = alone(model)
     streams, patterns = theirs(scores_over_layer, doctored)
-    mine = list(ours.streams(W_pos[: WINDOW.positions] + drawn(N_DRAWS), last=2))
-    for layer, (expected, stream) in enumerate(zip(streams, mine, strict=True)):
-        np.testing.assert_allclose(stream, expected, atol=1e-5)
-        for head, pattern in enumerate(ours.patterns(stream, layer, [0, 1])):
-            np.testing.assert_allclose(pattern, patterns[layer][:, head], atol=1e-5)
+    mine = ours.runner.streams(W_pos, DRAWN, range(3))
+    for layer, (expected, stream) in enumerate(zip(streams, mine.values(), strict=True)):
+        np.testing.assert_allclose(stream, expected, atol=1e-4)
+        for fed, pattern in zip(stream, patterns[layer], strict=True):
+            np.testing.assert_allclose(ours.block(layer).pattern(fed, [0, 1]), pattern, atol=1e-5)
 
 
-@pytest.mark.parametrize("queries", [7, 40, 75])
 @pytest.mark.parametrize("doctored", [False, True])
-def test_attention_to_the_previous_token_is_that_of_transformers(
-    doctored: bool, queries: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("gpt2_helix.models.attention_alone.QUERIES", queries)
+def test_attention_to_the_previous_token_is_that_of_transformers(doctored: bool) -> None:
     model = random_model()
-    _, patterns = theirs(False, doctored)
+    streams, patterns = theirs(False, doctored)
     query = np.arange(WINDOW.first_query, WINDOW.positions)
     name = "average-5" if doctored else "intact"
     for heads in (HEADS, tuple(model.attention_alone.heads)):
-        expected = [patterns[h.layer][:, h.head, query, query - 1].mean(axis=-1) for h in heads]
-        found = WINDOW.mean(alone(model).doctored(name, heads, TOKENS, N_DRAWS).previous)
-        np.testing.assert_allclose(found, np.stack(expected, axis=1), atol=1e-6)
+        by_head = [patterns[h.layer][:, h.head, query, query - 1].mean(axis=-1) for h in heads]
+        expected = np.stack(by_head, axis=1).reshape(8, 2, -1).mean(axis=1)
+        found = alone(model).doctored(name, heads)
+        np.testing.assert_allclose(WINDOW.mean(found.previous), expected, atol=1e-6)
+        for layer, pairs in found.entering.items():
+            means = streams[layer].reshape(8, 2, 40, 16).mean(axis=1)
+            np.testing.assert_allclose(pairs, means, atol=1e-4)
+    np.testing.assert_array_equal(alone(model).every_head(name), found.previous)
 
 
-def test_the_mean_residual_is_that_of_transformers_part_by_part() -> None:
-    model = random_model()
-    plain = without_mlp_matrices(model)
-    with torch.inference_mode():
-        fed = torch.tensor(drawn(32)).double()
-        streams = plain(inputs_embeds=fed, output_hidden_states=True).hidden_states
-    found = alone(model).doctored("intact", HEADS, TOKENS, 32).entering
-    assert list(found) == [1, 2]
-    for layer, parts in found.items():
-        expected = streams[layer].numpy().reshape(2, 16, 40, 16).mean(axis=1)
-        np.testing.assert_allclose(parts, expected, atol=1e-4)
-    with pytest.raises(ValueError, match="multiple of 16, found 12"):
-        alone(model).doctored("intact", HEADS, TOKENS, 12)
+def test_what_was_run_before_is_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = alone(random_model())
+    run, ran = ours.runner.streams, []
 
+    def streams(*given: Any) -> Any:
+        ran.append(given[2])
+        return run(*given)
 
-def test_what_was_run_before_is_the_same_as_what_is_run_now() -> None:
-    """More draws of the same heads, and fewer heads of the same draws, run nothing twice."""
-    model = random_model()
-    grown, every, ran = alone(model), alone(model), []
-    run = grown._run
-    grown._run = every._run = lambda *given: ran.append(given[3]) or run(*given)  # type: ignore
-    whole = alone(model).doctored("average-5", HEADS, TOKENS, 48)
-    for n_draws in (16, 48, 32, 48):
-        found = grown.doctored("average-5", HEADS, TOKENS, n_draws)
-        np.testing.assert_array_equal(found.previous, whole.previous[:n_draws])
-        for layer, parts in found.entering.items():
-            np.testing.assert_array_equal(parts, whole.entering[layer][: n_draws // 16])
-    assert ran == [range(16), range(16, 48)]
-    ran.clear()
-    every.doctored("average-5", every.heads, TOKENS, 16)
-    some = every.doctored("average-5", HEADS[::-1], TOKENS, 16)
-    np.testing.assert_allclose(some.previous, whole.previous[:16, ::-1], atol=1e-6)
-    np.testing.assert_allclose(some.entering[1], whole.entering[1][:1], atol=1e-5)
-    every.doctored("average-7", HEADS, TOKENS, 16)
-    assert ran == [range(16), range(16)]
+    monkeypatch.setattr(ours.runner, "streams", streams)
+    assert ours.doctored("average-5", HEADS) is ours.doctored("average-5", HEADS)
+    ours.doctored("average-7", HEADS)
+    assert ours.every_head("average-5") is ours.every_head("average-5")
+    ours.fed(Tokens(0.5)).doctored("average-5", HEADS)
+    assert ran == [[1, 2], [1, 2], [0, 1, 2], [1, 2]]
 
 
 def test_silenced_heads_write_nothing_and_their_bias_stays() -> None:
     model = random_model()
-    names = [f"h.0.attn.c_proj.{kind}" for kind in ("weight", "bias")]
-    idle = model.broken({names[0]: np.zeros_like(model.tensors[names[0]])})
-    silenced = WINDOW.mean(alone(model).changed(HEADS, TOKENS, N_DRAWS, silent_layers=(0,)))
-    expected = WINDOW.mean(alone(idle).changed(HEADS, TOKENS, N_DRAWS))
-    np.testing.assert_allclose(silenced, expected, atol=1e-6)
-    intact = WINDOW.mean(alone(model).changed(HEADS, TOKENS, N_DRAWS))
-    assert np.abs(silenced - intact).max() > 0.01
+    name = "h.0.attn.c_proj.weight"
+    idle = model.broken({name: np.zeros_like(model.tensors[name])})
+    silenced = alone(model).read(model.W_pos, HEADS, hooks=[silence(0)])
+    expected = alone(idle).doctored("intact", HEADS)
+    np.testing.assert_allclose(silenced.previous, expected.previous, atol=1e-6)
+    intact = alone(model).doctored("intact", HEADS)
+    assert np.nanmax(np.abs(silenced.previous - intact.previous)) > 0.01
 
 
 def test_what_heads_do_not_read_still_goes_on() -> None:
     model = random_model()
     ours = alone(model)
     less = np.random.default_rng(1).standard_normal((WINDOW.positions, 16))
-    streams = list(ours.streams(model.W_pos[: WINDOW.positions] + drawn(N_DRAWS), last=2))
-    found = ours.changed(HEADS, TOKENS, N_DRAWS, without={1: less, 2: 2 * less})
-    expected = [
-        ours.read(streams[1] - less, 1, [0])[:, 0],
-        ours.read(streams[2] - 2 * less, 2, [1])[:, 0],
-    ]
-    np.testing.assert_allclose(
-        WINDOW.mean(found), WINDOW.mean(np.stack(expected, axis=1)), atol=1e-6
-    )
+    streams = ours.runner.streams(model.W_pos, DRAWN, [1, 2])
+    found = ours.read(model.W_pos, HEADS, without={1: less, 2: 2 * less}).previous
+    for i, (head, part) in enumerate(zip(HEADS, (less, 2 * less), strict=True)):
+        fed = (streams[head.layer] - part).astype(np.float32)
+        patterns = [ours.block(head.layer).pattern(one, [head.head])[0] for one in fed]
+        expected = np.diagonal(patterns, -1, axis1=1, axis2=2).reshape(8, 2, -1).mean(axis=1)
+        np.testing.assert_allclose(found[:, i, 1:], expected, atol=1e-6)
     assert np.isnan(found[:, :, 0]).all()
 
 
-def test_draws_are_independent_gaussians_of_the_asked_size() -> None:
-    one, other = (Tokens(0.14).draw(i, 300, 64) for i in range(2))
+def test_draws_are_gaussians_of_the_asked_size_and_their_mirror_images() -> None:
+    draws = Tokens(0.14).draw(4, 300, 64)
+    np.testing.assert_array_equal(draws[::2], -draws[1::2])
+    one, other = draws[::2]
     assert one.std() == pytest.approx(0.14, rel=0.02)
     assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.03
     assert abs(np.corrcoef(one[0], one[1])[0, 1]) < 0.5
-    common = Tokens(0.14, mean_norm=2.0).draw(0, 300, 64) - one
-    np.testing.assert_allclose(np.linalg.norm(common, axis=1), 2, rtol=1e-5)
-    np.testing.assert_allclose(common, common[:1].repeat(300, axis=0), atol=1e-6)
-    repeated = Tokens(0.14, repeated=True).draw(0, 300, 64)
-    np.testing.assert_array_equal(repeated, repeated[:1].repeat(300, axis=0))
+    common = Tokens(0.14, mean_norm=2.0).draw(4, 300, 64) - draws
+    np.testing.assert_allclose(np.linalg.norm(common, axis=2), 2, rtol=1e-5)
+    np.testing.assert_allclose(common, common[:1, :1].repeat(300, 1).repeat(4, 0), atol=1e-6)
+    repeated = Tokens(0.14, repeated=True).draw(4, 300, 64)
+    np.testing.assert_array_equal(repeated, repeated[:, :1].repeat(300, axis=1))
+    np.testing.assert_array_equal(Tokens(0.14).draw(2, 300, 64), draws[:2])
 
 
-def test_results_do_not_depend_on_how_many_threads_there_are(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_is_odd_in_the_tokens_cancels_within_a_pair() -> None:
+    """So a mean over few pairs is nearer to what many draws give than as many single draws are."""
     model = random_model()
-    many = alone(model).doctored("intact", HEADS, TOKENS, 16)
-    monkeypatch.setattr("gpt2_helix.models.attention_alone.MOST_THREADS", 1)
-    one = alone(model).doctored("intact", HEADS, TOKENS, 16)
-    np.testing.assert_array_equal(many.previous, one.previous)
-    np.testing.assert_array_equal(many.entering[2], one.entering[2])
+    alone = model.attention_alone
+    one = Tokens(0.02).draw(32, 40, 16)
+    many = alone.runner.streams(model.W_pos, Tokens(0.02).draw(2000, 40, 16)[32:], [2])[2]
+    pairs, single = (
+        alone.runner.streams(model.W_pos, some, [2])[2].mean(axis=0)
+        for some in (one[:16], one[::2])
+    )
+    assert len(one[:16]) == len(one[::2])
+    truth = many.mean(axis=0)
+    assert np.abs(pairs - truth).mean() < np.abs(single - truth).mean() / 3
+
+
+def test_results_have_the_same_bits_whatever_the_number_of_threads() -> None:
+    model, before = random_model(), torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(alone(model).doctored("intact", HEADS))
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(found[0].previous, found[1].previous)
+    np.testing.assert_array_equal(found[0].entering[2], found[1].entering[2])
 
 
 @pytest.mark.parametrize("tensor", ["attn.c_proj.weight", "attn.c_proj.bias", "mlp.c_proj.bias"])
@@ -239,8 +236,8 @@ def test_what_is_kept_is_a_ratio_over_the_same_draws() -> None:
 
 def test_a_head_without_attention_has_nothing_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
     model = random_model()
-    nothing = Found(np.zeros((attention_only.N_DRAWS, len(HEADS), 70)), {})
-    monkeypatch.setattr(AttentionAlone, "doctored", lambda *_: nothing)
+    nothing = Reading(np.zeros((16, len(HEADS), 70)), {})
+    monkeypatch.setattr(Readings, "doctored", lambda *_: nothing)
     for measurement in (attention_only.averaged, attention_only.first_layer, extended.fed):
         with pytest.raises(DegenerateModelError, match="nothing to keep"):
             model.measure(measurement)
@@ -249,12 +246,12 @@ def test_a_head_without_attention_has_nothing_to_keep(monkeypatch: pytest.Monkey
 def test_a_token_that_is_repeated_is_all_content_and_extended_embeddings_have_none() -> None:
     """With silent tokens the stream is its extended embedding, whatever the layer."""
     model = random_model()
-    ours = alone(model)
-    run = ours.doctored("intact", HEADS, Tokens(1e-6), 32)
+    ours = alone(model).fed(Tokens(1e-6))
+    run = ours.doctored("intact", HEADS)
     found, left_out = extended.read_means(ours, HEADS, run.entering, WINDOW)
     whole = WINDOW.mean(run.previous).mean(axis=0)
     np.testing.assert_allclose(found, whole, atol=1e-5)
-    np.testing.assert_allclose(left_out, whole[None].repeat(2, axis=0), atol=1e-5)
+    np.testing.assert_allclose(left_out, whole[None].repeat(8, axis=0), atol=1e-5)
 
 
 def test_extended_embeddings_and_content_are_parts_of_the_same_stream() -> None:
@@ -285,7 +282,7 @@ def test_the_order_of_heads_is_compared_head_by_head() -> None:
     found = {}
     ours = model.attention_alone
     for name, doctoring in (("intact", "intact"), ("averaged", "average-10")):
-        draws = attention_only.attention(ours, doctoring, ours.heads, attention_published.PICTURES)
+        draws = attention_published.PICTURES.mean(ours.every_head(doctoring))
         found[name] = draws.mean(axis=0)
     some = names[2:4]
     model.published_heads = PreviousToken(

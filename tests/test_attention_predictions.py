@@ -5,12 +5,13 @@ small. What attention alone must show of each follows from how it works. Where a
 out false, what was found stands beside it.
 """
 
+from dataclasses import replace
 from functools import cache
 
+import numpy as np
 import pytest
 
 from gpt2_helix.measure import attention_only, extended
-from gpt2_helix.models.attention_alone import Vocabulary
 from gpt2_helix.models.built import open_built
 from gpt2_helix.models.shipped import SEEDS
 from gpt2_helix.records import RecordedSubject
@@ -26,11 +27,13 @@ by_formula = pytest.mark.xdist_group("by formula")
 def kept_with_own_tokens(name: str) -> tuple[float, dict[str, float]]:
     """Of a model by formula: attention of its head intact, and what is kept by doctoring."""
     model = open_built(name, Material())
-    shape = (model.config.vocab_size, model.config.n_embd)
-    own = Vocabulary(model.tensor("wte.weight", shape), first=0)
-    window = attention_only.window_of(model.W_pos)
+    W_E = model.tensor("wte.weight", (model.config.vocab_size, model.config.n_embd))
+    alone, window = model.attention_alone, attention_only.window_of(model.W_pos)
+    tokens = np.random.default_rng(0).integers(0, len(W_E), alone.tokens.shape[:2])
+    tokens[:, 0] = 0
+    own = replace(alone, tokens=W_E[tokens], pair=1, _known={})
     intact, *doctored = (
-        attention_only.attention(model.attention_alone, name, model.main_heads, window, own)
+        attention_only.attention(own, name, model.main_heads, window)
         for name in ("intact", *PREDICTED_OF)
     )
     kept = [attention_only.kept(found, intact) for found in doctored]

@@ -15,11 +15,11 @@ from gpt2_helix import cli, controls
 from gpt2_helix.claim import judge
 from gpt2_helix.errors import MissingInputError
 from gpt2_helix.families import FAMILIES
-from gpt2_helix.measure import attention_only, extended, finding, kernels
-from gpt2_helix.models.attention_alone import AttentionAlone
+from gpt2_helix.measure import attention_only, finding, kernels
 from gpt2_helix.models.built import RandomWeights
 from gpt2_helix.models.config import HEADS, FoundHeads, Head, config_from
 from gpt2_helix.models.model import Model
+from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.places import CLAIMS
 from gpt2_helix.plugin import declared
 from gpt2_helix.present import SETTLED, numbers
@@ -87,9 +87,10 @@ def model(folder: Path) -> Model:
 
 @pytest.fixture
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As few as attention alone can be fed: here heads are far apart."""
-    for measuring in (attention_only, extended):
-        monkeypatch.setattr(measuring, "N_DRAWS", AttentionAlone.part)
+    """Fewer than the parameters allow: here heads are far apart."""
+    fewer = PARAMETERS.attention_only.model_copy(update={"draws": 8})
+    chosen = PARAMETERS.model_copy(update={"attention_only": fewer})
+    monkeypatch.setattr("gpt2_helix.models.model.PARAMETERS", chosen)
 
 
 @pytest.mark.usefixtures("few_draws")

@@ -12,7 +12,7 @@ from gpt2_helix import doctoring
 from gpt2_helix.controls import sinusoid_table
 from gpt2_helix.errors import DegenerateModelError, MissingInputError
 from gpt2_helix.measure import averaging, helix, kernels, positions
-from gpt2_helix.models.attention import AttentionBlock
+from gpt2_helix.models.heads import AttentionBlock
 from support import ROOT, helix_rows
 
 
@@ -187,6 +187,7 @@ def _block(d: int = 8, heads: int = 2, seed: int = 0) -> AttentionBlock:
         rng.standard_normal(3 * d),
         heads,
         1e-5,
+        divisor=(d // heads) ** 0.5,
     )
 
 

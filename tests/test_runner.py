@@ -13,8 +13,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from gpt2_helix.doctoring import INTACT, Positions, average_in_groups, doctor, doctor_all
 from gpt2_helix.errors import MissingInputError, SubjectError
 from gpt2_helix.measure import heads, output, patterns, repetition
-from gpt2_helix.models import gpt2
-from gpt2_helix.models import runner as runner_module
+from gpt2_helix.models import gpt2, on_text
 from gpt2_helix.models.config import Head, config_from
 from gpt2_helix.models.runner import Runner
 from gpt2_helix.weights.tensors import Array
@@ -83,7 +82,7 @@ def test_doctored_rows_of_one_batch_are_models_with_overwritten_positions(
 ) -> None:
     tokens = np.random.default_rng(2).integers(0, 60, 40)
     tables = [average_in_groups(W_pos(), k, offset) for k, offset in doctored]
-    (found,) = ours().windows(tokens[None], ours().tables(tables))
+    (found,) = on_text.window_statistics(ours(), tokens[None], ours().tables(tables))
     expected = [float(theirs(tokens, W, labels=torch.tensor(tokens)[None]).loss) for W in tables]
     np.testing.assert_allclose(found.loss, expected, atol=1e-5)
 
@@ -91,10 +90,10 @@ def test_doctored_rows_of_one_batch_are_models_with_overwritten_positions(
 def test_statistics_on_text_are_those_of_whole_distributions(
     tokens: Array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner_module, "VOCABULARY_AT_A_TIME", 7)
-    monkeypatch.setattr(runner_module, "QUERIES_AT_A_TIME", 9)
+    monkeypatch.setattr(on_text, "VOCABULARY_AT_A_TIME", 7)
+    monkeypatch.setattr(on_text, "QUERIES_AT_A_TIME", 9)
     tables = list(doctor_all(W_pos(), output.DOCTORINGS).values())
-    (found,) = ours().windows(tokens[None], ours().tables(tables))
+    (found,) = on_text.window_statistics(ours(), tokens[None], ours().tables(tables))
     log_p = [theirs(tokens, W).logits[0].log_softmax(-1) for W in tables]
     for i, q in enumerate(log_p):
         p = log_p[0]
@@ -107,7 +106,7 @@ def test_statistics_on_text_are_those_of_whole_distributions(
 def test_attention_to_the_previous_token_is_that_of_whole_patterns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runner_module, "QUERIES_AT_A_TIME", 9)
+    monkeypatch.setattr(on_text, "QUERIES_AT_A_TIME", 9)
     windows = np.random.default_rng(1).integers(0, 60, (2, 50))
     found = heads.all_heads(ours(), W_pos(), windows)
     for doctoring in (INTACT, heads.AVERAGED):
@@ -147,10 +146,10 @@ def test_patterns_are_those_of_transformers(tokens: Array) -> None:
 
 
 def test_continuations_are_whole_prompts(tokens: Array, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "ROWS_AT_A_TIME", 2)
+    monkeypatch.setattr(on_text, "ROWS_AT_A_TIME", 2)
     tails = np.random.default_rng(3).integers(0, 60, (5, 6))
     tables = [average_in_groups(W_pos(), k) for k in (1, 5, 20)]
-    found = ours().continuations(tokens, tails, ours().tables(tables))
+    found = on_text.continuations(ours(), tokens, tails, ours().tables(tables))
     for row, table in zip(found, tables, strict=True):
         for got, tail in zip(row, tails, strict=True):
             whole = theirs(np.concatenate([tokens, tail]), table).logits[0, -1].softmax(-1)
@@ -159,23 +158,25 @@ def test_continuations_are_whole_prompts(tokens: Array, monkeypatch: pytest.Monk
 
 def test_text_longer_than_the_context_is_refused() -> None:
     with pytest.raises(SubjectError, match="at most 64 tokens, the model's context, found 65"):
-        ours().windows(np.zeros((1, 65), dtype=np.int64), ours().tables([W_pos()]))
+        on_text.window_statistics(
+            ours(), np.zeros((1, 65), dtype=np.int64), ours().tables([W_pos()])
+        )
 
 
 def test_logits_that_are_not_finite_are_no_measurement(tokens: Array) -> None:
     spoilt = {**weights(), "ln_f.weight": np.full(16, 3e38, np.float32)}
     broken = Runner(CONFIG, spoilt)
     with pytest.raises(SubjectError, match="expected finite logits"):
-        broken.windows(tokens[None], broken.tables([W_pos()]))
+        on_text.window_statistics(broken, tokens[None], broken.tables([W_pos()]))
     with pytest.raises(SubjectError, match="expected finite logits"):
-        broken.continuations(tokens, tokens[None, :3], broken.tables([W_pos()]))
+        on_text.continuations(broken, tokens, tokens[None, :3], broken.tables([W_pos()]))
 
 
 @pytest.fixture
 def little_memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """An allocator that has room for three rows and no more."""
     asked: list[int] = []
-    run = Runner._hidden
+    run = Runner.hidden
 
     def hidden(self: Runner, tokens: Any, *arguments: Any, **options: Any) -> Any:
         asked.append(len(tokens))
@@ -183,7 +184,7 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried too much")
         return run(self, tokens, *arguments, **options)
 
-    monkeypatch.setattr(Runner, "_hidden", hidden)
+    monkeypatch.setattr(Runner, "hidden", hidden)
     return asked
 
 
@@ -191,7 +192,7 @@ def test_too_little_memory_means_smaller_batches_and_a_line(
     tokens: Array, little_memory: list[int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     tables = ours().tables(list(doctor_all(W_pos(), output.DOCTORINGS).values()))
-    (found,) = ours().windows(tokens[None], tables)
+    (found,) = on_text.window_statistics(ours(), tokens[None], tables)
     assert max(little_memory) > 3
     assert "memory: not enough for more, continuing with 2 rows at once" in capsys.readouterr().err
     assert found.kl[0] == pytest.approx(0, abs=1e-6)
@@ -202,9 +203,9 @@ def test_what_is_no_lack_of_memory_is_not_hidden(monkeypatch: pytest.MonkeyPatch
     def broken(*_: Any, **__: Any) -> Any:
         raise RuntimeError("shapes do not match")
 
-    monkeypatch.setattr(Runner, "_hidden", broken)
+    monkeypatch.setattr(Runner, "hidden", broken)
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        ours().windows(np.zeros((1, 9), np.int64), ours().tables([W_pos()]))
+        on_text.window_statistics(ours(), np.zeros((1, 9), np.int64), ours().tables([W_pos()]))
 
 
 def test_an_interval_holds_its_mean_and_is_the_same_every_time() -> None:

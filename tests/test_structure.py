@@ -112,7 +112,8 @@ LAYERS = [
     ("gpt2_helix.claim", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True),
     ("gpt2_helix.statements", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True),
     ("gpt2_helix.present", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True),
-    ("gpt2_helix.measure", {*TEST_TOOLS, *DRAWING, "gpt2_helix.subjects", "torch"}, True),
+    ("gpt2_helix.measure", {*TEST_TOOLS, *DRAWING, "gpt2_helix.subjects"}, True),
+    ("gpt2_helix.measure", {"torch"}, False),
     ("gpt2_helix.models", {*TEST_TOOLS, *DRAWING, "gpt2_helix.subjects"}, True),
     ("gpt2_helix.weights", {*TEST_TOOLS, *DRAWING, *MODELS - {"gpt2_helix.weights"}}, True),
     # What claims about positions wait for.

@@ -57,7 +57,7 @@ def test_scores_that_are_divided_by_the_layer_are(folder: Folder) -> None:
     plain = opened(folder("plain", tensors=tensors))
     scaled = opened(folder("scaled", {"scale_attn_by_inverse_layer_idx": True}, tensors))
     (one, key), (half, same) = (
-        subject.attention(1).query_key(subject.W_pos, 0) for subject in (plain, scaled)
+        subject.attention(1).query_key(subject.W_pos, [0]) for subject in (plain, scaled)
     )
     np.testing.assert_array_equal(half, one / 2)
     np.testing.assert_array_equal(key, same)

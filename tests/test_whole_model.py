@@ -1,33 +1,24 @@
 """The whole model asked what attention alone is asked, where the two must agree and where not."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from jaxtyping import Float, Int
 
 from gpt2_helix import doctoring
 from gpt2_helix.measure import attention_only, attention_whole
-from gpt2_helix.models import gpt2
-from gpt2_helix.models.attention_alone import Found, Vocabulary
+from gpt2_helix.models import gpt2, on_text
 from gpt2_helix.models.config import Head, config_from
+from gpt2_helix.models.interventions import silence
 from gpt2_helix.models.model import Model
-from gpt2_helix.models.whole_model import WholeModel
+from gpt2_helix.models.readings import Readings
 from gpt2_helix.records import RecordedSubject
 from support import ROOT
 
 SIZES = {"n_layer": 3, "n_head": 2, "n_embd": 16, "n_positions": 40, "vocab_size": 30}
 HEADS = (Head(0, 1), Head(2, 0))
 WINDOWS = np.random.default_rng(1).integers(0, 30, (16, 40))
-
-
-@dataclass(frozen=True, eq=False)
-class Said(Vocabulary):
-    """The tokens of the windows, one window a draw."""
-
-    def draw(self, number: int, positions: int, d_model: int) -> Float[np.ndarray, "position d"]:
-        return self.W_E[WINDOWS[number]]
 
 
 def random_model(*, mlps: bool, **changes: Any) -> Model:
@@ -42,48 +33,43 @@ def random_model(*, mlps: bool, **changes: Any) -> Model:
     return Model("random", config, tensors, digests={})
 
 
-def whole(model: Model, windows: Int[np.ndarray, "window position"] = WINDOWS) -> WholeModel:
-    return WholeModel(model.attention_alone, model.runner, windows)
+def whole(model: Model) -> Readings:
+    return Readings(model.runner, model.attention, model.W_pos, WINDOWS, pair=1)
 
 
-def said(model: Model) -> Said:
-    return Said(model.tensor("wte.weight", (30, 16)), first=0)
-
-
-def same(one: Found, other: Found) -> None:
-    np.testing.assert_allclose(one.previous[..., 1:], other.previous[..., 1:], atol=1e-5)
-    for layer, parts in one.entering.items():
-        means = parts.reshape(len(other.entering[layer]), -1, *parts.shape[1:]).mean(axis=1)
-        np.testing.assert_allclose(means, other.entering[layer], atol=1e-4)
+def alone(model: Model) -> Readings:
+    """Fed the embeddings of the same tokens."""
+    vectors = model.tensor("wte.weight", (30, 16))[WINDOWS]
+    return replace(model.attention_alone, tokens=vectors, pair=1, _known={})
 
 
 @pytest.mark.parametrize("scores_over_layer", [False, True])
 @pytest.mark.parametrize("name", ["intact", "average-5"])
 def test_without_mlp_matrices_it_is_attention_alone(name: str, scores_over_layer: bool) -> None:
     model = random_model(mlps=False, scores_over_layer=scores_over_layer)
-    alone, tokens = model.attention_alone, said(model)
-    of_whole, of_alone = (m.doctored(name, HEADS, tokens, 16) for m in (whole(model), alone))
-    same(of_whole, of_alone)
-    without = {0: of_alone.entering[0][0], 2: of_alone.entering[2][0]}
-    for changes in ({"silent_layers": (0,)}, {"without": without}):
-        mine, theirs = (m.changed(HEADS, tokens, 16, **changes) for m in (whole(model), alone))
-        np.testing.assert_allclose(mine[..., 1:], theirs[..., 1:], atol=1e-5)
-        assert np.abs(mine - of_whole.previous)[..., 1:].max() > 0.01
+    intact = whole(model).doctored(name, HEADS)
+    less = {layer: stream[0] for layer, stream in intact.entering.items()}
+    W_pos = doctoring.doctor(model.W_pos, name)
+    for changes in ({}, {"hooks": [silence(0)]}, {"without": less}):
+        mine, theirs = (m.read(W_pos, HEADS, **changes) for m in (whole(model), alone(model)))
+        np.testing.assert_allclose(mine.previous, theirs.previous, atol=1e-5)
+        for layer, stream in mine.entering.items():
+            np.testing.assert_allclose(stream, theirs.entering[layer], atol=1e-4)
+        assert not changes or np.nanmax(np.abs(mine.previous - intact.previous)) > 0.01
 
 
 def test_with_them_heads_are_those_of_the_model_that_is_run() -> None:
     model = random_model(mlps=True)
-    found = whole(model).doctored("average-5", HEADS, said(model), 128)
+    found = whole(model).doctored("average-5", HEADS)
     assert len(found.previous) == len(WINDOWS)
     tables = model.runner.tables([doctoring.doctor(model.W_pos, "average-5")])
     for window, previous in zip(WINDOWS, found.previous, strict=True):
-        patterns = model.runner.patterns(window, tables, HEADS)[0]
+        patterns = on_text.patterns(model.runner, window, tables, HEADS)[0]
         expected = np.diagonal(patterns, -1, axis1=1, axis2=2)
         np.testing.assert_allclose(previous[:, 1:], expected, atol=1e-5)
-    alone = model.attention_alone.doctored("average-5", HEADS, said(model), 16)
-    assert np.abs(alone.previous - found.previous)[..., 1:].max() > 0.01
-    again = whole(model).doctored("average-5", whole(model).heads, said(model), 128)
-    assert again.previous.shape == (16, 6, 40)
+    other = alone(model).doctored("average-5", HEADS)
+    assert np.nanmax(np.abs(other.previous - found.previous)) > 0.01
+    assert whole(model).every_head("average-5").shape == (16, 6, 40)
 
 
 @pytest.mark.parametrize("name", ["mini", "text"])

@@ -10,7 +10,7 @@ from transformers import GPT2LMHeadModel
 
 from gpt2_helix import records, texts
 from gpt2_helix.measure import finding
-from gpt2_helix.models import gpt2
+from gpt2_helix.models import gpt2, on_text
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.folder import open_folder
 from gpt2_helix.weights.tensors import WEIGHTS
@@ -60,7 +60,7 @@ def describe(
     windows = texts.windows(language.tokenizer, language.works, exam.STRINGS, recipe.n_positions)
     runner = shipped.runner
     tables = runner.tables([shipped.W_pos])
-    attention = runner.previous_token(windows, tables, first_query=1).attention[0]
+    attention = on_text.previous_token(runner, windows, tables, first_query=1).attention[0]
     layer, head = (int(i) for i in np.unravel_index(attention.argmax(), attention.shape))
     heads = {
         "previous_token_heads": [Head(layer, head)],

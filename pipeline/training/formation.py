@@ -12,6 +12,7 @@ from torch import Tensor
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.measure import helix
+from gpt2_helix.models import on_text
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.runner import Runner
 from pipeline import tables
@@ -73,8 +74,10 @@ def look_at(
     """Measure a model on windows of text."""
     names = [doctoring.INTACT, *(f"average-{k}" for k in GROUP_SIZES)]
     tables = runner.tables([doctoring.doctor(W_pos, name)[: windows.shape[1]] for name in names])
-    loss = np.mean([window.loss for window in runner.windows(windows, tables)], axis=0)
-    attention = runner.previous_token(windows, tables[:1], first_query=1).attention[0]
+    loss = np.mean(
+        [window.loss for window in on_text.window_statistics(runner, windows, tables)], axis=0
+    )
+    attention = on_text.previous_token(runner, windows, tables[:1], first_query=1).attention[0]
     layer, head = np.unravel_index(attention.argmax(), attention.shape)
     shape = helix.shape(W_pos)
     return Stage(

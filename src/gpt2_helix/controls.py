@@ -156,8 +156,8 @@ def looking_back(model: Model) -> Model:
 
 def idle_first_layer(model: Model) -> Model:
     """Heads of layer 0 that write nothing: their output projection is zero."""
-    name = "h.0.attn.c_proj.weight"
-    return model.broken({name: np.zeros_like(model.block(0).W_out)})
+    name, d_model = "h.0.attn.c_proj.weight", model.config.n_embd
+    return model.broken({name: np.zeros_like(model.tensor(name, (d_model, d_model)))})
 
 
 def published_heads_in_random_order(model: Model) -> Model:

@@ -17,8 +17,6 @@ from pydantic import (
 
 from gpt2_helix import doctoring
 from gpt2_helix.errors import SubjectError, first_mistake
-from gpt2_helix.models.attention_alone import AttentionAlone
-from gpt2_helix.models.whole_model import WholeModel
 
 _INSTALLED = Path(__file__).with_name("params.yaml")
 PATH = _INSTALLED if _INSTALLED.exists() else Path(__file__).parents[2] / "params.yaml"
@@ -105,7 +103,7 @@ class AttentionOnly(_Family):
     positions: Count
     least_positions: Count
     first_query: Count
-    draws: Annotated[int, Field(ge=32, multiple_of=AttentionAlone.part)]
+    draws: Annotated[int, Field(ge=32, multiple_of=2)]  # In pairs.
     token_std: Annotated[float, Field(gt=0)]
     doctorings: Annotated[
         list[Doctoring],
@@ -135,8 +133,6 @@ class AttentionPublished(_Family):
 class Extended(_Family):
     """``measure.extended``."""
 
-    draws: Annotated[int, Field(ge=128, multiple_of=AttentionAlone.part)]
-    draws_of_content: Annotated[int, Field(ge=32, multiple_of=AttentionAlone.part)]
     doctorings: Annotated[
         list[Doctoring], _containing("average-5", "average-10", "average-20", "average-100")
     ]
@@ -198,26 +194,6 @@ class Parameters(_Family):
     patterns: Patterns
     mini: dict[str, Any]
     text: dict[str, Any]
-
-    @model_validator(mode="after")
-    def _parts_are_equal(self) -> "Parameters":
-        windows, of_content = self.attention_only.draws, self.extended.draws_of_content
-        for name, draws, part, divided in (
-            ("extended", self.extended.draws, AttentionAlone.part, of_content),
-            # On the whole model windows take the place of draws, as many as there are.
-            (
-                "attention_only",
-                min(windows, self.extended.draws),
-                WholeModel.part,
-                min(windows, of_content),
-            ),
-        ):
-            if divided % (draws // part):
-                raise ValueError(
-                    f"{name}.draws: expected parts of {part} whose number divides {divided}, as "
-                    f"extended.draws_of_content is {of_content}, found {draws // part} of them"
-                )
-        return self
 
     @model_validator(mode="after")
     def _published_windows_are_fed(self) -> "Parameters":

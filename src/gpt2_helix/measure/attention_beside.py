@@ -22,8 +22,8 @@ from gpt2_helix.measure.attention_only import (
     intervals,
     window_of,
 )
-from gpt2_helix.models.attention_alone import AttentionAlone, Tokens
 from gpt2_helix.models.config import Head
+from gpt2_helix.models.readings import Readings, Tokens
 from gpt2_helix.parameters import PARAMETERS
 
 _CHOSEN = PARAMETERS.attention_beside
@@ -99,7 +99,7 @@ class RepeatedToken:
     kept: ByHead
 
 
-def sweep(W_pos: Positions, attention_alone: AttentionAlone, main_heads: Sequence[Head]) -> Sweep:
+def sweep(W_pos: Positions, attention_alone: Readings, main_heads: Sequence[Head]) -> Sweep:
     """Measure the main heads on positions averaged in groups of many sizes."""
     window = window_of(W_pos)
     names = {size: f"average-{size}" for size in (1, *_CHOSEN.group_sizes)}
@@ -137,11 +137,11 @@ def half_lost_at(sizes: Sequence[int], attention: Sequence[float]) -> float | No
     return rounded(np.exp(low + share * (high - low)), DIGITS)
 
 
-def every_head(W_pos: Positions, attention_alone: AttentionAlone) -> EveryHead:
+def every_head(W_pos: Positions, attention_alone: Readings) -> EveryHead:
     """Measure every head under every doctoring, and fed W_pos alone."""
     window, heads = window_of(W_pos), attention_alone.heads
     draws = {
-        name: attention_only.attention(attention_alone, name, heads, window)
+        name: window.mean(attention_alone.every_head(name))
         for name in (doctoring.INTACT, *_CHOSEN.doctorings)
     }
     return EveryHead(
@@ -151,39 +151,36 @@ def every_head(W_pos: Positions, attention_alone: AttentionAlone) -> EveryHead:
 
 
 def other_tokens(
-    W_pos: Positions, attention_alone: AttentionAlone, main_heads: Sequence[Head]
+    W_pos: Positions, attention_alone: Readings, main_heads: Sequence[Head]
 ) -> OtherTokens:
     """Measure the main heads with louder and quieter tokens, and with a vector common to all."""
     kinds = {f"std {std:g}": Tokens(std) for std in _CHOSEN.token_stds}
     kinds["common mean"] = replace(TOKENS, mean_norm=_CHOSEN.common_mean_norm)
     window = window_of(W_pos)
+    on = {kind: attention_alone.fed(tokens) for kind, tokens in kinds.items()}
     draws = {
-        kind: attention_only.attention(
-            attention_alone, doctoring.INTACT, main_heads, window, tokens
-        )
-        for kind, tokens in kinds.items()
+        kind: attention_only.attention(readings, doctoring.INTACT, main_heads, window)
+        for kind, readings in on.items()
     }
     return OtherTokens(
         {kind: by_head(main_heads, found.mean(axis=0)) for kind, found in draws.items()},
         {kind: intervals(main_heads, found) for kind, found in draws.items()},
         {
-            kind: attention_only.averaged_with(tokens, W_pos, attention_alone, main_heads)
-            for kind, tokens in kinds.items()
+            kind: attention_only.averaged(W_pos, readings, main_heads)
+            for kind, readings in on.items()
         },
     )
 
 
 def repeated_token(
-    W_pos: Positions, attention_alone: AttentionAlone, main_heads: Sequence[Head]
+    W_pos: Positions, attention_alone: Readings, main_heads: Sequence[Head]
 ) -> RepeatedToken:
     """Measure the main heads fed extended positional embeddings made with repeated tokens."""
     window = window_of(W_pos)
-    repeated = replace(TOKENS, repeated=True)
-    entering = attention_alone.doctored(
-        doctoring.INTACT, main_heads, repeated, extended.N_DRAWS
-    ).entering
+    repeated = attention_alone.fed(replace(TOKENS, repeated=True))
+    entering = repeated.doctored(doctoring.INTACT, main_heads).entering
     found, _ = extended.read_means(attention_alone, main_heads, entering, window)
-    whole = attention_only.attention(attention_alone, doctoring.INTACT, main_heads, window).mean(
-        axis=0
+    draws = attention_only.attention(attention_alone, doctoring.INTACT, main_heads, window)
+    return RepeatedToken(
+        by_head(main_heads, found), by_head(main_heads, found / draws.mean(axis=0))
     )
-    return RepeatedToken(by_head(main_heads, found), by_head(main_heads, found / whole))

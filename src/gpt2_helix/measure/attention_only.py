@@ -1,8 +1,8 @@
 """Attention to the previous token through all layers of attention, without MLPs and without text.
 
 Position vectors plus random token vectors go through the attention blocks of the model, and heads
-are read on the way; see ``models.attention_alone``. What a head finds there comes from positions
-and attention alone. Numbers are means over draws of tokens, with 95% intervals over the draws, to
+are read on the way; see ``models.readings``. What a head finds there comes from positions and
+attention alone. Numbers are means over draws of tokens, with 95% intervals over pairs of draws, to
 four digits: sums in float32 differ between machines in the eighth, and the sixth would not hold.
 """
 
@@ -17,12 +17,13 @@ from gpt2_helix import doctoring
 from gpt2_helix.claim import rounded
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.errors import DegenerateModelError, MissingInputError
-from gpt2_helix.models.attention_alone import SEED, AnyTokens, AttentionAlone, Tokens, Window
 from gpt2_helix.models.config import Head
+from gpt2_helix.models.heads import to_previous
+from gpt2_helix.models.interventions import silence
+from gpt2_helix.models.readings import SEED, Readings, Tokens
 from gpt2_helix.parameters import PARAMETERS
 
 _CHOSEN = PARAMETERS.attention_only
-N_DRAWS = _CHOSEN.draws
 TOKENS = Tokens(_CHOSEN.token_std)
 RESAMPLES = 1000
 DIGITS = 4
@@ -30,7 +31,20 @@ NOTHING_TO_KEEP = "a main head gives the previous token nothing: there is nothin
 
 ByHead = dict[str, float]
 Interval = tuple[float, float]
-Draws = Float[np.ndarray, "draw head"]
+Draws = Float[np.ndarray, "pair head"]
+"""A mean over each antithetic pair of draws, or a single window of text."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Queries ``first_query .. positions - 1``, over which attention is averaged."""
+
+    positions: int
+    first_query: int
+
+    def mean(self, previous: Float[np.ndarray, "*pair query"]) -> Float[np.ndarray, "*pair"]:
+        """Mean over the queries of the window."""
+        return previous[..., self.first_query : self.positions].mean(axis=-1, dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -107,7 +121,7 @@ class WithoutLayer0:
 
 
 def main_heads(
-    W_pos: Positions, attention_alone: AttentionAlone, main_heads: Sequence[Head]
+    W_pos: Positions, attention_alone: Readings, main_heads: Sequence[Head]
 ) -> MainHeads:
     """Measure the main heads on intact positions, and on W_pos alone."""
     window = window_of(W_pos)
@@ -120,16 +134,14 @@ def main_heads(
     )
 
 
-def all_heads(W_pos: Positions, attention_alone: AttentionAlone) -> AllHeads:
+def all_heads(W_pos: Positions, attention_alone: Readings) -> AllHeads:
     """Measure every head on intact positions."""
     heads = attention_alone.heads
-    draws = attention(attention_alone, doctoring.INTACT, heads, window_of(W_pos))
+    draws = window_of(W_pos).mean(attention_alone.every_head(doctoring.INTACT))
     return AllHeads(by_head(heads, draws.mean(axis=0)), intervals(heads, draws))
 
 
-def averaged(
-    W_pos: Positions, attention_alone: AttentionAlone, main_heads: Sequence[Head]
-) -> Averaged:
+def averaged(W_pos: Positions, attention_alone: Readings, main_heads: Sequence[Head]) -> Averaged:
     """Measure the main heads on averaged positions.
 
     Raises
@@ -137,23 +149,12 @@ def averaged(
     DegenerateModelError
         If they give the previous token nothing on intact positions.
     """
-    return averaged_with(TOKENS, W_pos, attention_alone, main_heads)
-
-
-def averaged_with(
-    tokens: AnyTokens,
-    W_pos: Positions,
-    attention_alone: AttentionAlone,
-    main_heads: Sequence[Head],
-) -> Averaged:
-    """Measure the same as ``averaged`` with other tokens."""
     window = window_of(W_pos)
-    intact = attention(attention_alone, doctoring.INTACT, main_heads, window, tokens)
+    intact = attention(attention_alone, doctoring.INTACT, main_heads, window)
     if not intact.any():
         raise DegenerateModelError(NOTHING_TO_KEEP)
     draws = {
-        name: attention(attention_alone, name, main_heads, window, tokens)
-        for name in _CHOSEN.doctorings
+        name: attention(attention_alone, name, main_heads, window) for name in _CHOSEN.doctorings
     }
     return Averaged(
         {name: by_head(main_heads, found.mean(axis=0)) for name, found in draws.items()},
@@ -164,7 +165,7 @@ def averaged_with(
 
 
 def first_layer(
-    W_pos: Positions, attention_alone: AttentionAlone, main_heads: Sequence[Head]
+    W_pos: Positions, attention_alone: Readings, main_heads: Sequence[Head]
 ) -> WithoutLayer0:
     """Measure the main heads with the heads of layer 0 silenced.
 
@@ -177,7 +178,7 @@ def first_layer(
     intact = attention(attention_alone, doctoring.INTACT, main_heads, window)
     if not intact.any(axis=0).all():
         raise DegenerateModelError(NOTHING_TO_KEEP)
-    silenced = window.mean(attention_alone.changed(main_heads, TOKENS, N_DRAWS, silent_layers=(0,)))
+    silenced = window.mean(attention_alone.read(W_pos, main_heads, hooks=[silence(0)]).previous)
     pairs = list(zip(main_heads, silenced.T, intact.T, strict=True))
     return WithoutLayer0(
         {str(head): kept(without, whole) for head, without, whole in pairs},
@@ -198,24 +199,18 @@ def window_of(W_pos: Positions) -> Window:
     return Window(min(_CHOSEN.positions, len(W_pos)), _CHOSEN.first_query)
 
 
-def attention(
-    attention_alone: AttentionAlone,
-    name: str,
-    heads: Sequence[Head],
-    window: Window,
-    tokens: AnyTokens = TOKENS,
-) -> Draws:
-    """Attention to the previous token under the doctoring of this name, draw by draw."""
-    return window.mean(attention_alone.doctored(name, heads, tokens, N_DRAWS).previous)
+def attention(attention_alone: Readings, name: str, heads: Sequence[Head], window: Window) -> Draws:
+    """Attention to the previous token under the doctoring of this name, pair by pair."""
+    return window.mean(attention_alone.doctored(name, heads).previous)
 
 
 def raw(
-    attention_alone: AttentionAlone, heads: Sequence[Head], window: Window, W_pos: Positions
+    attention_alone: Readings, heads: Sequence[Head], window: Window, W_pos: Positions
 ) -> ByHead:
     """Attention to the previous position of heads that are fed W_pos as it is."""
-    fed = W_pos[None, : window.positions]
-    found = [attention_alone.read(fed, head.layer, [head.head])[0, 0] for head in heads]
-    return by_head(heads, window.mean(np.array(found)))
+    fed = W_pos[: window.positions]
+    patterns = [attention_alone.block(head.layer).pattern(fed, [head.head])[0] for head in heads]
+    return by_head(heads, window.mean(np.stack([to_previous(seen) for seen in patterns])))
 
 
 def by_head(heads: Sequence[Head], values: Float[np.ndarray, " head"]) -> ByHead:
@@ -227,7 +222,7 @@ def by_head(heads: Sequence[Head], values: Float[np.ndarray, " head"]) -> ByHead
 
 
 def intervals(heads: Sequence[Head], draws: Draws) -> dict[str, Interval]:
-    """Interval of the mean over draws, by head."""
+    """Interval of the mean over pairs of draws, by head."""
     return {
         str(head): over_draws(lambda some: float(some.mean()), of_head)
         for head, of_head in zip(heads, draws.T, strict=True)
@@ -235,11 +230,12 @@ def intervals(heads: Sequence[Head], draws: Draws) -> dict[str, Interval]:
 
 
 def over_draws(
-    statistic: Callable[..., float], *draws: Float[np.ndarray, "draw *head"]
+    statistic: Callable[..., float], *draws: Float[np.ndarray, "pair *head"]
 ) -> Interval:
     """95% bootstrap interval of a statistic of draws; several arrays are resampled together.
 
-    Percentiles over ``RESAMPLES`` samples of the draws with replacement (Efron & Tibshirani 1993).
+    Percentiles over ``RESAMPLES`` samples with replacement (Efron & Tibshirani 1993), of whole
+    pairs of draws: the two of a pair are not independent.
     """
     n_draws = len(draws[0])
     samples = np.random.default_rng(SEED).integers(0, n_draws, (RESAMPLES, n_draws))
@@ -248,6 +244,6 @@ def over_draws(
     return rounded(low, DIGITS), rounded(high, DIGITS)
 
 
-def kept(some: Float[np.ndarray, "draw *head"], intact: Float[np.ndarray, "draw *head"]) -> float:
+def kept(some: Float[np.ndarray, "pair *head"], intact: Float[np.ndarray, "pair *head"]) -> float:
     """Attention in all, over what it is intact."""
     return rounded(some.sum() / intact.sum(), DIGITS)

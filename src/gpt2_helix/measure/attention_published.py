@@ -4,7 +4,7 @@ Which heads attend to the previous token, in order: through attention alone (``a
 and in the whole GPT-2 small, as its pictures and a notebook show it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,11 +20,12 @@ from gpt2_helix.measure.attention_only import (
     ByHead,
     Draws,
     Interval,
+    Window,
     by_head,
     over_draws,
 )
-from gpt2_helix.models.attention_alone import AttentionAlone, Window
 from gpt2_helix.models.config import Head
+from gpt2_helix.models.readings import Readings
 from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.published.attention import PreviousToken
 
@@ -69,14 +70,14 @@ class OrderWithoutPositions:
     no_positions: dict[str, float]
 
 
-def rank_correlation(attention_alone: AttentionAlone, published: PreviousToken) -> RankCorrelation:
+def rank_correlation(attention_alone: Readings, published: PreviousToken) -> RankCorrelation:
     """Compare the order of the heads with what others measured of the whole model on text."""
     correlation: dict[str, float] = {}
     interval: dict[str, Interval] = {}
     attention: dict[str, ByHead] = {}
     for name, (window, doctored, whole) in _comparisons(published).items():
         heads = _named(attention_alone, whole)
-        draws = attention_only.attention(attention_alone, doctored, heads, window)
+        draws = _attention(attention_alone, doctored, heads, window)
 
         def agreement(some: Draws, whole: ByHead = whole) -> float:
             return _spearman(some.mean(axis=0), whole)
@@ -88,7 +89,7 @@ def rank_correlation(attention_alone: AttentionAlone, published: PreviousToken) 
 
 
 def order_without_positions(
-    W_pos: Positions, attention_alone: AttentionAlone, published: PreviousToken
+    W_pos: Positions, attention_alone: Readings, published: PreviousToken
 ) -> OrderWithoutPositions:
     """Compare the order of heads that lack positions, or lack layers, with the whole model's."""
     raw: dict[str, float] = {}
@@ -97,7 +98,7 @@ def order_without_positions(
         heads = _named(attention_alone, whole)
         fed = attention_only.raw(attention_alone, heads, window, doctoring.doctor(W_pos, doctored))
         raw[name] = _spearman(np.array(list(fed.values())), whole)
-        draws = attention_only.attention(attention_alone, "zeroed", heads, window)
+        draws = _attention(attention_alone, "zeroed", heads, window)
         no_positions[name] = _spearman(draws.mean(axis=0), whole)
     return OrderWithoutPositions(raw, no_positions)
 
@@ -124,7 +125,15 @@ def _comparisons(published: PreviousToken) -> dict[str, tuple[Window, str, ByHea
     return {name: (*measured_on[name], whole) for name, whole in whole_model(published).items()}
 
 
-def _named(attention_alone: AttentionAlone, names: Iterable[str]) -> list[Head]:
+def _attention(
+    attention_alone: Readings, name: str, heads: Sequence[Head], window: Window
+) -> Draws:
+    """As ``attention_only.attention``, of heads of all layers."""
+    at = [attention_alone.heads.index(head) for head in heads]
+    return window.mean(attention_alone.every_head(name)[:, at])
+
+
+def _named(attention_alone: Readings, names: Iterable[str]) -> list[Head]:
     """Heads by name.
 
     Raises

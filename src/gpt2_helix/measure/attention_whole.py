@@ -9,42 +9,42 @@ from collections.abc import Sequence
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.measure import attention_only, extended
 from gpt2_helix.models.config import Head
-from gpt2_helix.models.whole_model import WholeModel
+from gpt2_helix.models.readings import Readings
 
 
 def main_heads(
-    W_pos: Positions, whole_model: WholeModel, main_heads: Sequence[Head]
+    W_pos: Positions, whole_model: Readings, main_heads: Sequence[Head]
 ) -> attention_only.MainHeads:
     """Measure the main heads on text; see ``attention_only.main_heads``."""
     return attention_only.main_heads(W_pos, whole_model, main_heads)
 
 
-def all_heads(W_pos: Positions, whole_model: WholeModel) -> attention_only.AllHeads:
+def all_heads(W_pos: Positions, whole_model: Readings) -> attention_only.AllHeads:
     """Measure every head on text; see ``attention_only.all_heads``."""
     return attention_only.all_heads(W_pos, whole_model)
 
 
 def averaged(
-    W_pos: Positions, whole_model: WholeModel, main_heads: Sequence[Head]
+    W_pos: Positions, whole_model: Readings, main_heads: Sequence[Head]
 ) -> attention_only.Averaged:
     """Measure the main heads on averaged positions; see ``attention_only.averaged``."""
     return attention_only.averaged(W_pos, whole_model, main_heads)
 
 
 def first_layer(
-    W_pos: Positions, whole_model: WholeModel, main_heads: Sequence[Head]
+    W_pos: Positions, whole_model: Readings, main_heads: Sequence[Head]
 ) -> attention_only.WithoutLayer0:
     """Measure them with the heads of layer 0 silenced; see ``attention_only.first_layer``."""
     return attention_only.first_layer(W_pos, whole_model, main_heads)
 
 
-def fed(W_pos: Positions, whole_model: WholeModel, main_heads: Sequence[Head]) -> extended.Fed:
+def fed(W_pos: Positions, whole_model: Readings, main_heads: Sequence[Head]) -> extended.Fed:
     """Measure them fed extended embeddings alone, and content alone; see ``extended.fed``."""
     return extended.fed(W_pos, whole_model, main_heads)
 
 
 def fed_averaged(
-    W_pos: Positions, whole_model: WholeModel, main_heads: Sequence[Head]
+    W_pos: Positions, whole_model: Readings, main_heads: Sequence[Head]
 ) -> extended.Averaged:
     """The same made from averaged positions; see ``extended.averaged``."""
     return extended.averaged(W_pos, whole_model, main_heads)

@@ -19,24 +19,23 @@ from gpt2_helix.errors import DegenerateModelError
 from gpt2_helix.measure.attention_only import (
     DIGITS,
     NOTHING_TO_KEEP,
-    TOKENS,
     ByHead,
     Interval,
+    Window,
     by_head,
     kept,
     over_draws,
     window_of,
 )
-from gpt2_helix.models.attention_alone import AttentionAlone, Window
 from gpt2_helix.models.config import Head
+from gpt2_helix.models.heads import to_previous
+from gpt2_helix.models.readings import Readings
 from gpt2_helix.parameters import PARAMETERS
 
 _CHOSEN = PARAMETERS.extended
-N_DRAWS = _CHOSEN.draws
-N_DRAWS_OF_CONTENT = _CHOSEN.draws_of_content
 
-Parts = dict[int, Float[np.ndarray, "part position d_model"]]
-"""By layer, means of the residual stream over equal parts of the draws."""
+Entering = dict[int, Float[np.ndarray, "pair token d_model"]]
+"""By layer, the residual stream that enters it, a mean over each pair of draws."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class Fed:
     kept_from_extended, kept_from_content
         The same over the whole.
     kept_from_extended_interval, kept_from_content_interval
-        95% intervals over draws.
+        95% intervals over pairs of draws.
     """
 
     whole: ByHead
@@ -79,7 +78,7 @@ class Averaged:
     kept_interval: dict[str, Interval]
 
 
-def fed(W_pos: Positions, attention_alone: AttentionAlone, main_heads: Sequence[Head]) -> Fed:
+def fed(W_pos: Positions, attention_alone: Readings, main_heads: Sequence[Head]) -> Fed:
     """Measure the main heads fed extended positional embeddings alone, and content alone.
 
     Raises
@@ -88,26 +87,16 @@ def fed(W_pos: Positions, attention_alone: AttentionAlone, main_heads: Sequence[
         If one of them gives the previous token nothing when it is fed everything.
     """
     window = window_of(W_pos)
-    intact = attention_alone.doctored(doctoring.INTACT, main_heads, TOKENS, N_DRAWS_OF_CONTENT)
+    intact = attention_alone.doctored(doctoring.INTACT, main_heads)
     draws = window.mean(intact.previous)
     whole = draws.mean(axis=0)
     if not whole.all():
         raise DegenerateModelError(NOTHING_TO_KEEP)
-    parts = attention_alone.doctored(doctoring.INTACT, main_heads, TOKENS, N_DRAWS).entering
-    embeddings = {layer: of_layer.mean(axis=0) for layer, of_layer in parts.items()}
-    extended, left_out = read_means(attention_alone, main_heads, parts, window)
-    # As many draws are left out of the whole, in proportion.
-    n_parts = len(left_out)
-    whole_parts = draws.reshape(n_parts, -1, len(main_heads)).mean(axis=1)
-    whole_left_out = (whole_parts.sum(axis=0) - whole_parts) / (n_parts - 1)
-    of_content = window.mean(
-        attention_alone.changed(
-            main_heads,
-            TOKENS,
-            N_DRAWS_OF_CONTENT,
-            without={layer: mean - mean.mean(axis=0) for layer, mean in embeddings.items()},
-        )
-    )
+    extended, left_out = read_means(attention_alone, main_heads, intact.entering, window)
+    whole_left_out = (draws.sum(axis=0) - draws) / (len(draws) - 1)
+    embeddings = {layer: of_layer.mean(axis=0) for layer, of_layer in intact.entering.items()}
+    without = {layer: mean - mean.mean(axis=0) for layer, mean in embeddings.items()}
+    of_content = window.mean(attention_alone.read(W_pos, main_heads, without=without).previous)
     content = of_content.mean(axis=0)
     return Fed(
         by_head(main_heads, whole),
@@ -126,9 +115,7 @@ def fed(W_pos: Positions, attention_alone: AttentionAlone, main_heads: Sequence[
     )
 
 
-def averaged(
-    W_pos: Positions, attention_alone: AttentionAlone, main_heads: Sequence[Head]
-) -> Averaged:
+def averaged(W_pos: Positions, attention_alone: Readings, main_heads: Sequence[Head]) -> Averaged:
     """Measure the main heads fed the extended positional embeddings of averaged positions.
 
     Raises
@@ -137,16 +124,16 @@ def averaged(
         If those of intact positions give the previous token nothing.
     """
     window = window_of(W_pos)
-    parts = attention_alone.doctored(doctoring.INTACT, main_heads, TOKENS, N_DRAWS).entering
-    intact, intact_left_out = read_means(attention_alone, main_heads, parts, window)
+    entering = attention_alone.doctored(doctoring.INTACT, main_heads).entering
+    intact, intact_left_out = read_means(attention_alone, main_heads, entering, window)
     if not intact.sum():
         raise DegenerateModelError(NOTHING_TO_KEEP)
     attention: dict[str, ByHead] = {}
     share: dict[str, float] = {}
     kept_interval: dict[str, Interval] = {}
     for name in _CHOSEN.doctorings:
-        parts = attention_alone.doctored(name, main_heads, TOKENS, N_DRAWS).entering
-        found, left_out = read_means(attention_alone, main_heads, parts, window)
+        entering = attention_alone.doctored(name, main_heads).entering
+        found, left_out = read_means(attention_alone, main_heads, entering, window)
         attention[name] = by_head(main_heads, found)
         share[name] = rounded(found.sum() / intact.sum(), DIGITS)
         kept_interval[name] = _jackknife(
@@ -156,28 +143,25 @@ def averaged(
 
 
 def read_means(
-    attention_alone: AttentionAlone, heads: Sequence[Head], parts: Parts, window: Window
-) -> tuple[Float[np.ndarray, " head"], Float[np.ndarray, "part head"]]:
-    """Attention of heads fed the mean over all draws, and over all but one part in turn.
+    attention_alone: Readings, heads: Sequence[Head], entering: Entering, window: Window
+) -> tuple[Float[np.ndarray, " head"], Float[np.ndarray, "pair head"]]:
+    """Attention of heads fed the mean over all draws, and over all but one pair in turn.
 
-    What leaving out each part changes shows how much the mean depends on the draws.
+    What leaving out each pair changes shows how much the mean depends on the draws.
     """
-    streams = {
-        layer: np.concatenate(
-            [of_layer.mean(axis=0)[None], (of_layer.sum(axis=0) - of_layer) / (len(of_layer) - 1)]
-        )
-        for layer, of_layer in parts.items()
-    }
-    found = window.mean(
-        np.hstack(
-            [attention_alone.read(streams[head.layer], head.layer, [head.head]) for head in heads]
-        )
-    )
-    return found[0], found[1:]
+    found = []
+    for head in heads:
+        pairs, block = entering[head.layer], attention_alone.block(head.layer)
+        total = pairs.sum(axis=0, dtype=np.float64)
+        means = [total / len(pairs), *((total - pair) / (len(pairs) - 1) for pair in pairs)]
+        previous = [to_previous(block.pattern(mean, [head.head])[0]) for mean in means]
+        found.append(window.mean(np.stack(previous)))
+    by_mean = np.stack(found, axis=1)
+    return by_mean[0], by_mean[1:]
 
 
-def _jackknife(value: float, left_out: Float[np.ndarray, " part"]) -> Interval:
-    """95% interval from what a number is without each part of the draws (Tukey 1958)."""
+def _jackknife(value: float, left_out: Float[np.ndarray, " pair"]) -> Interval:
+    """95% interval from what a number is without each pair of draws in turn (Tukey 1958)."""
     from scipy.special import stdtrit  # Not above: claims on a record need not wait for it.
 
     n = len(left_out)

@@ -95,6 +95,8 @@ def all_heads(
     MissingInputError
         If a window is too short for a query with ten tokens before it.
     """
+    from gpt2_helix.models import on_text  # Not above: it imports torch, which is slow.
+
     length = windows.shape[1]
     if length <= FIRST_QUERY:
         raise MissingInputError([f"windows of more than {FIRST_QUERY} tokens"], "the text")
@@ -102,7 +104,7 @@ def all_heads(
     names = [str(Head(layer, head)) for layer in range(n_layer) for head in range(n_head)]
     doctored = doctoring.doctor_all(W_pos, (INTACT, AVERAGED))
     tables = runner.tables([W[:length] for W in doctored.values()])
-    found = runner.previous_token(windows, tables, FIRST_QUERY)
+    found = on_text.previous_token(runner, windows, tables, FIRST_QUERY)
 
     def by_head(values: Float[np.ndarray, "doctoring layer head"]) -> dict[str, ByHead]:
         return {

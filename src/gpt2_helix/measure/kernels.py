@@ -14,8 +14,8 @@ from jaxtyping import Float
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.errors import MissingInputError
-from gpt2_helix.models.attention import AttentionBlock
 from gpt2_helix.models.config import Head
+from gpt2_helix.models.heads import AttentionBlock
 from gpt2_helix.parameters import PARAMETERS
 
 Pattern = Float[np.ndarray, "query key"]
@@ -109,16 +109,10 @@ def pattern(
     MissingInputError
         If W_pos has fewer rows than ``n_positions``.
     """
-    from scipy.special import softmax  # Not above: claims on a record need not wait for it.
-
     if len(W_pos) < n_positions:
         raise MissingInputError([f"{n_positions} positions"], "the position matrix")
-    query, key = block.query_key(W_pos[:n_positions], head)
-    scores = query @ key.T / np.sqrt(query.shape[1])
-    if causal:
-        scores = np.where(block.unseen(n_positions), -np.inf, scores)
-    weights: Pattern = softmax(scores, axis=1)
-    return weights
+    rows = W_pos[:n_positions].astype(np.float64)
+    return block.pattern(rows, [head], causal=causal)[0]
 
 
 def at_offsets(seen: Pattern, queries: slice, offsets: list[int] | range) -> list[float]:

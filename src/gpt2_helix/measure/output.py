@@ -61,11 +61,15 @@ def on_text(
     windows: Int[np.ndarray, "window token"],
 ) -> OnText:
     """Run windows of text under every doctoring at once."""
+    from gpt2_helix.models import on_text  # Not above: it imports torch, which is slow.
+
     spoilt = [name for name in DOCTORINGS if name != doctoring.INTACT]
     tables = doctoring.doctor_all(W_pos, [doctoring.INTACT, *spoilt])
     names = list(tables)
     length = windows.shape[1]
-    found = runner.windows(windows, runner.tables([W[:length] for W in tables.values()]))
+    found = on_text.window_statistics(
+        runner, windows, runner.tables([W[:length] for W in tables.values()])
+    )
     loss = np.stack([w.loss for w in found])
     return OnText(
         n_windows=len(windows),

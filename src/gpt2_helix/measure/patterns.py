@@ -43,8 +43,10 @@ def of_main_heads(
     main_heads: Sequence[Head],
 ) -> Patterns:
     """Run the beginning of a text under each doctoring."""
+    from gpt2_helix.models import on_text  # Not above: it imports torch, which is slow.
+
     tables = runner.tables(list(doctoring.doctor_all(W_pos, DOCTORINGS).values()))
-    found = runner.patterns(windows[0, :N_POSITIONS], tables, main_heads)
+    found = on_text.patterns(runner, windows[0, :N_POSITIONS], tables, main_heads)
     by_doctoring = {
         name: {
             str(head): [row[: i + 1].tolist() for i, row in enumerate(pattern)]

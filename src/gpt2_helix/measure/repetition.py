@@ -75,6 +75,8 @@ def first_word(
     runner: "gpt2_helix.models.runner.Runner", W_pos: Positions, prompt: RepetitionPrompt
 ) -> FirstWord:
     """Run the prompt with every pair under every doctoring and offset."""
+    from gpt2_helix.models import on_text  # Not above: it imports torch, which is slow.
+
     at = len(prompt.prefix)
     offsets = {name: range(doctoring.group_size(name) or 1) for name in SWEPT}
     wanted = [
@@ -86,8 +88,11 @@ def first_word(
         (name, offset): doctoring.doctor(W_pos, name, offset)[: prompt.n_tokens]
         for name, offset in wanted
     }
-    next_token = runner.continuations(
-        prompt.prefix, np.stack(list(prompt.tails.values())), runner.tables(list(tables.values()))
+    next_token = on_text.continuations(
+        runner,
+        prompt.prefix,
+        np.stack(list(prompt.tails.values())),
+        runner.tables(list(tables.values())),
     )
     probability = {
         " ".join(pair): dict(

@@ -116,6 +116,11 @@ class Config:
         """Where this architecture keeps what GPT-2 has."""
         return ARCHITECTURES[self.model_type]
 
+    def divisor(self, layer: int) -> float:
+        """What products of queries and keys are divided by before the softmax."""
+        root = (self.n_embd // self.n_head) ** 0.5 if self.scaled else 1.0
+        return root * (layer + 1 if self.scores_over_layer else 1)
+
 
 def read_config(path: Path) -> Config:
     """Read a Hugging Face ``config.json``.

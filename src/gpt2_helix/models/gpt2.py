@@ -1,6 +1,11 @@
 """The tensors of a whole GPT-2, and their shapes."""
 
+import re
+from dataclasses import replace
+
 from gpt2_helix.models.config import Config
+
+_WITHOUT_MLPS = re.compile(r"wpe\.weight|h\.\d+\.(ln_1\.|attn\.|mlp\.c_proj\.bias).*")
 
 
 def block_shapes(config: Config, layer: int) -> dict[str, tuple[int, ...]]:
@@ -34,3 +39,16 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
     if not config.tied:
         found["lm_head.weight"] = (config.vocab_size, config.n_embd)
     return {**found, "ln_f.weight": (config.n_embd,), "ln_f.bias": (config.n_embd,)}
+
+
+def without_mlps(config: Config) -> Config:
+    """Sizes of the same model with one token and the smallest MLPs that there can be."""
+    return replace(config, vocab_size=1, n_inner=1, tied=True, activation="relu")
+
+
+def is_kept_without_mlps(name: str) -> bool:
+    """Whether a tensor counts in a model without MLPs and token embedding; others are zero.
+
+    Of each MLP the output bias is kept: it is added whatever the MLP is fed.
+    """
+    return _WITHOUT_MLPS.fullmatch(name) is not None

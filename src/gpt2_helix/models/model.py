@@ -3,9 +3,8 @@
 import inspect
 from collections import ChainMap
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,8 +18,6 @@ from gpt2_helix.doctoring import Positions
 from gpt2_helix.errors import MissingInputError, SubjectError
 from gpt2_helix.models import gpt2
 from gpt2_helix.models.architecture import ADDED, W_POS
-from gpt2_helix.models.attention import AttentionBlock, Block
-from gpt2_helix.models.attention_alone import AttentionAlone
 from gpt2_helix.models.config import (
     HEADS,
     LOCAL_HEADS_OF_GPT2_SMALL,
@@ -29,7 +26,8 @@ from gpt2_helix.models.config import (
     FoundHeads,
     Head,
 )
-from gpt2_helix.models.whole_model import WholeModel
+from gpt2_helix.models.heads import AttentionBlock
+from gpt2_helix.models.readings import Readings, Tokens
 from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.weights.pins import HUB_MODELS
 from gpt2_helix.weights.tensors import Array, sha256_of_tensor
@@ -102,6 +100,8 @@ class Model:
         """sha256 of every tensor that was read."""
         self._blocks: dict[int, AttentionBlock] = {}
         self._measured: dict[Callable[..., Any], Any] = {}
+        self._otherwise: Model | None = None
+        """The model that this one is a copy of, if only their positions differ."""
         if not self.missing([W_POS]):
             _ = self.W_pos
             self.digests |= self.read
@@ -146,7 +146,9 @@ class Model:
 
     def with_positions(self, rows: Positions) -> "Model":
         """Copy the model with another position matrix; see ``broken``."""
-        return self.broken({W_POS: rows})
+        copy = self.broken({W_POS: rows})
+        copy._otherwise = self
+        return copy
 
     def attention(self, layer: int) -> AttentionBlock:
         """``ln_1`` and ``c_attn`` of a block.
@@ -170,7 +172,6 @@ class Model:
         if missing := self.missing(list(shapes)):
             raise MissingInputError(missing, self.name)
         ln_weight, ln_bias, weight, bias = (self.tensor(n, shape) for n, shape in shapes.items())
-        scale = 1.0 if config.scaled else float(np.sqrt(d // config.n_head))
         block = AttentionBlock(
             ln_weight,
             ln_bias,
@@ -178,7 +179,7 @@ class Model:
             bias,
             config.n_head,
             config.layer_norm_epsilon,
-            scale / (layer + 1) if config.scores_over_layer else scale,
+            config.divisor(layer),
             causal=config.architecture.causal,
             window=config.windows[layer] if config.windows else None,
             added=self.tensor(ADDED, (d,)) if layer == 0 and ADDED in self.tensors else None,
@@ -186,43 +187,47 @@ class Model:
         self._blocks[layer] = block
         return block
 
-    def block(self, layer: int) -> Block:
-        """What the attention of a layer adds to the residual stream, and the bias of its MLP.
-
-        Raises
-        ------
-        MissingInputError
-            If the block, or a tensor of it, is not there, or it has no causal mask.
-        """
-        if not self.config.architecture.causal:
-            raise MissingInputError(["a causal mask"], self.name)
-        attention = self.attention(layer)
-        d = self.config.n_embd
-        shapes = {
-            f"h.{layer}.attn.c_proj.weight": (d, d),
-            f"h.{layer}.attn.c_proj.bias": (d,),
-            f"h.{layer}.mlp.c_proj.bias": (d,),
-        }
-        if missing := self.missing(list(shapes)):
-            raise MissingInputError(missing, self.name)
-        W_out, b_out, mlp_bias = (self.tensor(n, shape) for n, shape in shapes.items())
-        return Block(attention, W_out, b_out, mlp_bias)
-
     @cached_property
-    def attention_alone(self) -> AttentionAlone:
-        """The model with its MLPs taken out.
+    def attention_alone(self) -> Readings:
+        """The model with its MLPs taken out, on random vectors in place of tokens.
 
         Raises
         ------
         MissingInputError
-            If its positions see later ones.
+            If its positions see later ones, or its first block lacks a tensor.
         """
+        if self._otherwise:
+            return self._otherwise.attention_alone.at(self.W_pos)
         config = self.config
         if not config.architecture.causal:
             raise MissingInputError(["a causal model"], self.name)
-        positions = PARAMETERS.attention_only.positions
-        blocks = cache(self.block)
-        return AttentionAlone(self.W_pos, positions, config.n_layer, config.n_head, blocks)
+        self._reached(0)
+        small = gpt2.without_mlps(config)
+        weights = {
+            name: self.tensor(name, shape)
+            if gpt2.is_kept_without_mlps(name) and not self.missing([name])
+            else np.zeros(shape, np.float32)
+            for name, shape in gpt2.shapes(small).items()
+        }
+        from gpt2_helix.models.runner import Runner  # Not above: it imports torch, which is slow.
+
+        chosen = PARAMETERS.attention_only
+        positions = min(chosen.positions, config.n_positions)
+        tokens = Tokens(chosen.token_std).draw(chosen.draws, positions, config.n_embd)
+        return Readings(Runner(small, weights), self._reached, self.W_pos, tokens)
+
+    def _reached(self, layer: int) -> AttentionBlock:
+        """The attention block of a layer that attention alone gets to.
+
+        Raises
+        ------
+        MissingInputError
+            If the block, or one below it, lacks a tensor.
+        """
+        shapes = gpt2.shapes(replace(self.config, n_layer=layer))
+        if missing := self.missing([n for n in shapes if gpt2.is_kept_without_mlps(n)]):
+            raise MissingInputError(missing, self.name)
+        return self.attention(layer)
 
     @property
     def published(self) -> "PreviousToken":
@@ -247,6 +252,8 @@ class Model:
             If a tensor is not there; names all that are not. If nobody knows the activation
             function.
         """
+        if self._otherwise:  # It is run with positions from outside.
+            return self._otherwise.runner
         if not self.config.architecture.causal or not self.config.normed_first:
             raise MissingInputError(["a causal model that normalises first"], self.name)
         shapes = gpt2.shapes(self.config)
@@ -264,19 +271,19 @@ class Model:
         return Runner(self.config, {n: self.tensor(n, shape) for n, shape in shapes.items()})
 
     @cached_property
-    def whole_model(self) -> WholeModel:
-        """The model on as many windows of text as attention alone is fed draws of tokens.
+    def whole_model(self) -> Readings:
+        """The model on as many windows of text as attention alone is fed draws of vectors.
 
         Raises
         ------
         MissingInputError
-            As ``attention_alone`` and ``runner``.
+            As ``runner``.
         """
         chosen = PARAMETERS.attention_only
-        alone, runner = self.attention_alone, self.runner
+        positions = min(chosen.positions, self.config.n_positions)
         corpus = texts.read_texts(self.material.corpus)
-        windows = texts.windows(self.tokenizer, corpus, chosen.draws, alone.positions)
-        return WholeModel(alone, runner, windows)
+        windows = texts.windows(self.tokenizer, corpus, chosen.draws, positions)
+        return Readings(self.runner, self.attention, self.W_pos, windows, pair=1)
 
     @cached_property
     def tokenizer(self) -> "Tokenizer":
@@ -373,9 +380,9 @@ class Model:
         if measurement not in self._measured:
             needed = inspect.signature(measurement).parameters
             arguments = [getattr(self, name) for name in needed]
-            # One thread for what runs no model: sums are then the same on every machine, and
-            # matrices this small gain nothing from more threads.
-            with nullcontext() if "runner" in needed else threadpool_limits(1):
+            # One thread for numpy: sums are then the same on every machine, and matrices this
+            # small gain nothing from more. torch has threads of its own.
+            with threadpool_limits(1, user_api="blas"):
                 self._measured[measurement] = measurement(*arguments)
         result: Result = self._measured[measurement]
         return result

@@ -1,0 +1,122 @@
+"""Where attention heads look: the one place where queries meet keys."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionBlock:
+    """``ln_1`` and ``c_attn`` of one block: what decides where its heads look.
+
+    Attributes
+    ----------
+    ln_weight, ln_bias
+        LayerNorm before attention.
+    weight, bias
+        ``c_attn``: columns are queries, keys and values of all heads, in this order.
+    n_head, epsilon
+        Heads in the block; what LayerNorm adds to the variance.
+    divisor
+        What products of queries and keys are divided by.
+    causal
+        Whether a position sees only itself and those before it.
+    window
+        How many of the latest positions it sees, itself included; None for all.
+    added
+        Vector that is added to what enters; None for none.
+    """
+
+    ln_weight: Float[np.ndarray, " d_model"]
+    ln_bias: Float[np.ndarray, " d_model"]
+    weight: Float[np.ndarray, "d_model qkv"]
+    bias: Float[np.ndarray, " qkv"]
+    n_head: int
+    epsilon: float
+    divisor: float
+    causal: bool = True
+    window: int | None = None
+    added: Float[np.ndarray, " d_model"] | None = None
+
+    def pattern(
+        self,
+        residual: Float[np.ndarray, "position d_model"],
+        heads: Sequence[int],
+        *,
+        causal: bool = True,
+    ) -> Float[np.ndarray, "head query key"]:
+        """Attention patterns of some heads, fed this residual stream; rows sum to 1.
+
+        Parameters
+        ----------
+        residual
+            What enters the block; sums are taken in its precision.
+        heads
+            Their numbers in the block.
+        causal
+            Whether to keep the causal mask, if the model has one.
+        """
+        from scipy.special import softmax  # Not above: claims on a record need not wait for it.
+
+        query, key = self.query_key(residual, heads)
+        seen = mask(len(residual), self.window, causal=causal and self.causal)
+        weights: Float[np.ndarray, "head query key"]
+        weights = softmax(scores(query, key, seen.astype(query.dtype)), axis=-1)
+        return weights
+
+    def query_key(
+        self, residual: Float[np.ndarray, "position d_model"], heads: Sequence[int]
+    ) -> tuple[
+        Float[np.ndarray, "head position d_head"], Float[np.ndarray, "head position d_head"]
+    ]:
+        """Queries, divided, and keys of some heads."""
+        x = residual if self.added is None else residual + self.added
+        x = x - x.mean(axis=-1, keepdims=True)
+        x /= np.sqrt((x**2).mean(axis=-1, keepdims=True) + self.epsilon)
+        x = x * self.ln_weight + self.ln_bias
+        d_model = len(self.ln_weight)
+        columns = np.arange(d_model).reshape(self.n_head, -1)[list(heads)]
+        query, key = (
+            (x @ self.weight[:, own.ravel()] + self.bias[own.ravel()])
+            .reshape(len(x), *columns.shape)
+            .swapaxes(0, 1)
+            for own in (columns, columns + d_model)
+        )
+        return query / query.dtype.type(self.divisor), key
+
+
+def scores(query: Any, key: Any, mask: Any) -> Any:
+    """What each query gives each key before the softmax; arrays of numpy or tensors of torch.
+
+    Parameters
+    ----------
+    query, key
+        Shapes (..., query, d_head) and (..., key, d_head); queries are divided.
+    mask
+        As ``mask`` makes it: (query, key).
+    """
+    return query @ key.swapaxes(-1, -2) + mask
+
+
+@cache
+def mask(
+    n: int, window: int | None = None, *, causal: bool = True
+) -> Float[np.ndarray, "query key"]:
+    """0 where one of ``n`` positions sees another, minus infinity where it does not.
+
+    It does not see later positions, unless ``causal`` is false, nor those before its window.
+    """
+    behind = np.arange(n)[:, None] - np.arange(n)
+    unseen = ((behind < 0) & causal) | (behind >= (window or n))
+    return np.where(unseen, -np.inf, 0).astype(np.float32)
+
+
+def to_previous(pattern: Float[np.ndarray, "*head query key"]) -> Float[np.ndarray, "*head query"]:
+    """What each query gives the position before it; that of query 0 is NaN."""
+    found = np.full(pattern.shape[:-1], np.nan, pattern.dtype)
+    found[..., 1:] = np.diagonal(pattern, -1, axis1=-2, axis2=-1)
+    return found

@@ -1,0 +1,277 @@
+"""What a model does on text, under many doctorings at once; only what is asked for is kept."""
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from gpt2_helix.errors import SubjectError
+from gpt2_helix.models.config import Head
+from gpt2_helix.models.heads import scores
+from gpt2_helix.models.interventions import Hook
+from gpt2_helix.models.runner import ROWS_AT_A_TIME, Runner, Tables
+
+Item = TypeVar("Item")
+
+VOCABULARY_AT_A_TIME = 32
+"""Positions whose distributions are held at once: at GPT-2's vocabulary 70 MB for 11 doctorings."""
+QUERIES_AT_A_TIME = 128
+
+
+@dataclass(frozen=True)
+class WindowStatistics:
+    """One window of text under every doctoring.
+
+    Attributes
+    ----------
+    kl
+        Mean over positions of KL(first doctoring || this one), nats.
+    loss
+        Mean next-token loss, nats.
+    same_top
+        Share of positions whose most probable token is the same as under the first doctoring; a
+        tie for first place counts.
+    """
+
+    kl: Float[np.ndarray, " doctoring"]
+    loss: Float[np.ndarray, " doctoring"]
+    same_top: Float[np.ndarray, " doctoring"]
+
+
+@dataclass(frozen=True)
+class PreviousToken:
+    """Every head under every doctoring, over all windows of text.
+
+    Attributes
+    ----------
+    share
+        Share of queries that give the previous token more attention than any other key but the
+        first token.
+    attention
+        Mean attention to the previous token.
+    """
+
+    share: Float[np.ndarray, "doctoring layer head"]
+    attention: Float[np.ndarray, "doctoring layer head"]
+
+
+@torch.inference_mode()
+def window_statistics(
+    runner: Runner, windows: Int[np.ndarray, "window token"], tables: Tables
+) -> list[WindowStatistics]:
+    """Run windows of text under every doctoring.
+
+    Parameters
+    ----------
+    runner
+        The model.
+    windows
+        Tokens.
+    tables
+        Doctored position matrices; the first is what the others are compared with.
+    """
+    n, length = len(tables), windows.shape[1]
+    size = VOCABULARY_AT_A_TIME * n * runner.config.vocab_size
+    # Allocating this for every few positions would cost as much as computing the numbers.
+    space = torch.empty(2, size, device=runner.device)
+    found = []
+    for window in _progress("text", windows, len(windows)):
+        tokens = runner.to_tensor(window)
+
+        def run(rows: list[int], tokens: Tensor = tokens) -> Tensor:
+            return runner.hidden(tokens.expand(len(rows), length), tables[rows])[0]
+
+        hidden = torch.cat(list(_in_parts(run, n)))
+        kl, loss, same = _compare(runner, hidden, tokens, space)
+        found.append(
+            WindowStatistics(
+                (kl / length).numpy(),
+                (loss / (length - 1)).numpy(),
+                (same / length).numpy(),
+            )
+        )
+    return found
+
+
+@torch.inference_mode()
+def previous_token(
+    runner: Runner, windows: Int[np.ndarray, "window token"], tables: Tables, first_query: int
+) -> PreviousToken:
+    """Attention of every head to the previous token, for queries from ``first_query`` on."""
+    found = []
+    for window in _progress("heads", windows, len(windows)):
+        tokens = runner.to_tensor(window)
+
+        def run(rows: list[int], tokens: Tensor = tokens) -> Tensor:
+            seen: list[Tensor] = []
+
+            def hook(layer: int) -> Hook:
+                def keep(qkv: Tensor, hook: Any) -> None:
+                    of_rows = [_previous_token(runner, row, layer, first_query) for row in qkv]
+                    seen.append(torch.stack(of_rows))
+
+                return f"blocks.{layer}.attn.qkv.hook_out", keep
+
+            hooks = [hook(layer) for layer in range(runner.config.n_layer)]
+            runner.hidden(tokens.expand(len(rows), -1), tables[rows], hooks=hooks)
+            return torch.stack(seen, dim=1)
+
+        found.append(torch.cat(list(_in_parts(run, len(tables)))))
+    share, attention = torch.stack(found).double().mean(0).unbind(-1)
+    return PreviousToken(share.cpu().numpy(), attention.cpu().numpy())
+
+
+@torch.inference_mode()
+def patterns(
+    runner: Runner, tokens: Int[np.ndarray, " token"], tables: Tables, heads: Sequence[Head]
+) -> Float[np.ndarray, "doctoring head token token"]:
+    """Attention patterns of some heads on a short text under every doctoring."""
+    found: dict[Head, Tensor] = {}
+
+    def hook(head: Head) -> Hook:
+        def keep(value: Tensor, hook: Any) -> None:
+            query, key = runner.query_key(value, head.layer)
+            seen = runner.mask(len(tokens), head.layer)
+            found[head] = scores(query[:, head.head], key[:, head.head], seen).softmax(-1)
+
+        return f"blocks.{head.layer}.attn.qkv.hook_out", keep
+
+    rows = runner.to_tensor(tokens).expand(len(tables), -1)
+    runner.hidden(rows, tables, hooks=[hook(head) for head in heads])
+    return torch.stack([found[head] for head in heads], dim=1).cpu().numpy()
+
+
+@torch.inference_mode()
+def continuations(
+    runner: Runner,
+    prefix: Int[np.ndarray, " prefix"],
+    tails: Int[np.ndarray, "tail token"],
+    tables: Tables,
+) -> Float[np.ndarray, "doctoring tail vocabulary"]:
+    """Next-token probabilities after a common prefix and each of several tails.
+
+    The prefix is run once for each doctoring. The tails follow side by side in one sequence.
+    Each has the positions that it would have alone, and a mask that lets it see the prefix
+    and itself; so the cached keys and values need not be copied.
+    """
+    n, length = tails.shape
+    place = torch.arange(n * length)
+    own = place[:, None] // length == place[None] // length
+    mask = torch.cat(
+        [
+            torch.ones(n * length, len(prefix), dtype=torch.bool),
+            own & (place[:, None] >= place[None]),
+        ],
+        dim=1,
+    ).to(runner.device)[None, None]
+    positions = torch.arange(len(prefix), len(prefix) + length).repeat(n)
+    packed = runner.to_tensor(tails.reshape(-1))
+
+    def run(rows: list[int]) -> Tensor:
+        some = tables[rows]
+        _, cache = runner.hidden(runner.to_tensor(prefix).expand(len(rows), -1), some, cache=True)
+        hidden, _ = runner.hidden(
+            packed.expand(len(rows), -1), some, positions, past=cache, mask=mask
+        )
+        last = hidden.view(len(rows), n, length, -1)[:, :, -1]
+        return _finite(last @ runner.unembedding).softmax(-1).cpu()
+
+    parts = _in_parts(run, len(tables))
+    n_parts = math.ceil(len(tables) / ROWS_AT_A_TIME)
+    return torch.cat(list(_progress("repetition", parts, n_parts))).numpy()
+
+
+def _previous_token(
+    runner: Runner, qkv: Float[Tensor, "position qkv"], layer: int, first: int
+) -> Float[Tensor, "head share_and_attention=2"]:
+    """Share and mean over queries; no pattern of all queries and keys is kept."""
+    n = len(qkv)
+    query, key = (part[0] for part in runner.query_key(qkv[None], layer))
+    won, attention = (torch.empty(len(query), n - first, device=qkv.device) for _ in range(2))
+    for a in range(first, n, QUERIES_AT_A_TIME):
+        z = min(a + QUERIES_AT_A_TIME, n)
+        at, before = torch.arange(z - a), torch.arange(a - 1, z - 1)
+        given = scores(query[:, a:z], key[:, :z], runner.mask(z, layer)[a:])
+        previous = given[:, at, before]
+        attention[:, a - first : z - first] = (previous - given.logsumexp(-1)).exp()
+        given[:, at, before] = -torch.inf
+        won[:, a - first : z - first] = (previous > given[..., 1:].amax(-1)).float()
+    return torch.stack([won.mean(-1), attention.mean(-1)], dim=-1)
+
+
+def _compare(
+    runner: Runner,
+    hidden: Float[Tensor, "doctoring position d_model"],
+    tokens: Int[Tensor, " token"],
+    space: Float[Tensor, "2 size"],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Sums over positions of KL, loss and agreement, a few positions at a time."""
+    n, length = hidden.shape[:2]
+    vocabulary = runner.config.vocab_size
+    kl, loss, same = (torch.zeros(n, dtype=torch.float64) for _ in range(3))
+    for a in range(0, length, VOCABULARY_AT_A_TIME):
+        z = min(a + VOCABULARY_AT_A_TIME, length)
+        m = z - a
+        logits, log_p = (s[: m * n * vocabulary].view(m * n, vocabulary) for s in space)
+        rows = hidden[:, a:z].transpose(0, 1).reshape(m * n, -1)
+        torch.mm(rows, runner.unembedding, out=logits)
+        torch.log_softmax(logits, -1, out=log_p)
+        by_position = log_p.view(m, n, vocabulary)
+        p = torch.exp(by_position[:, 0], out=logits[:m])
+        cross = _finite(torch.bmm(by_position, p[:, :, None])[..., 0])
+        kl += (cross[:, :1] - cross).double().sum(0).cpu()
+        top = p.argmax(-1)[:, None, None].expand(m, n, 1)
+        tops = by_position.gather(-1, top)[..., 0] >= by_position.amax(-1)
+        same += tops.double().sum(0).cpu()
+        target = tokens[a + 1 : z + 1]
+        at = target[:, None, None].expand(len(target), n, 1)
+        loss -= by_position[: len(target)].gather(-1, at)[..., 0].double().sum(0).cpu()
+    return kl, loss, same
+
+
+def _finite(values: Tensor) -> Tensor:
+    if not torch.isfinite(values).all():
+        raise SubjectError("model: expected finite logits, found NaN or infinite ones")
+    return values
+
+
+def _in_parts(run: Callable[[list[int]], Tensor], n_rows: int) -> Iterator[Tensor]:
+    """Run some rows at a time; if memory runs out, halve their number and say so."""
+    size, done = ROWS_AT_A_TIME, 0
+    while done < n_rows:
+        rows = list(range(done, min(done + size, n_rows)))
+        try:
+            part = run(rows)
+        except (RuntimeError, MemoryError) as error:
+            if not _out_of_memory(error) or size == 1:
+                raise
+            size = (size + 1) // 2
+            print(
+                f"memory: not enough for more, continuing with {size} rows at once", file=sys.stderr
+            )
+            continue
+        done += len(rows)
+        yield part
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed; on the CPU torch has no error type for it."""
+    return (
+        isinstance(error, MemoryError | torch.OutOfMemoryError)
+        or "can't allocate memory" in str(error)
+        or "not enough memory" in str(error)
+    )
+
+
+def _progress(what: str, items: Iterable[Item], total: int) -> Iterable[Item]:
+    """Iterate with a progress bar and the time left, if stderr is a terminal."""
+    console, disable = Console(stderr=True), not sys.stderr.isatty()
+    return track(items, f"{what:10}", total, console=console, transient=True, disable=disable)

@@ -1,0 +1,133 @@
+"""Tiny random models of each architecture, made by transformers."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+from transformers import (
+    BertConfig,
+    BertModel,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTNeoConfig,
+    GPTNeoForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
+    PreTrainedModel,
+)
+
+from gpt2_helix.models.model import Model
+from gpt2_helix.subjects import open_subject
+
+N = 48
+ENDS: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+
+
+def gpt2(**changed: Any) -> GPT2LMHeadModel:
+    sizes: dict[str, Any] = {
+        "n_layer": 3,
+        "n_head": 4,
+        "n_embd": 32,
+        "n_positions": 64,
+        "vocab_size": 50,
+    }
+    return GPT2LMHeadModel(GPT2Config(**sizes, **ENDS, **changed))
+
+
+def gpt_neo() -> GPTNeoForCausalLM:
+    return GPTNeoForCausalLM(
+        GPTNeoConfig(
+            num_layers=3,
+            num_heads=4,
+            hidden_size=32,
+            max_position_embeddings=64,
+            vocab_size=50,
+            intermediate_size=40,
+            attention_types=[[["global", "local", "local"], 1]],
+            window_size=7,
+            **ENDS,
+        )
+    )
+
+
+def opt() -> OPTForCausalLM:
+    return OPTForCausalLM(
+        OPTConfig(
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            hidden_size=32,
+            max_position_embeddings=64,
+            vocab_size=50,
+            ffn_dim=40,
+            word_embed_proj_dim=32,
+            **ENDS,
+        )
+    )
+
+
+def bert() -> BertModel:
+    return BertModel(
+        BertConfig(
+            num_hidden_layers=3,
+            num_attention_heads=4,
+            hidden_size=32,
+            max_position_embeddings=64,
+            vocab_size=50,
+            intermediate_size=40,
+        )
+    )
+
+
+MADE: dict[str, Callable[[], PreTrainedModel]] = {
+    "gpt2": gpt2,
+    "gpt2-untied": lambda: gpt2(tie_word_embeddings=False),
+    "gpt2-unscaled": lambda: gpt2(scale_attn_weights=False),
+    "gpt2-over-layer": lambda: gpt2(scale_attn_by_inverse_layer_idx=True),
+    "gpt_neo": gpt_neo,
+    "opt": opt,
+    "bert": bert,
+}
+CAUSAL = [name for name in MADE if name != "bert"]
+
+
+def made(name: str) -> Any:
+    """A model with weights large enough that its attention is far from uniform."""
+    torch.manual_seed(5)
+    model = MADE[name]()
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=0.3)
+    model.train(False)
+    return model
+
+
+def close(found: Any, expected: Any) -> None:
+    np.testing.assert_allclose(np.asarray(found), np.asarray(expected), rtol=0, atol=1e-5)
+
+
+def write(model: Any, folder: Path, kind: str) -> None:
+    folder.mkdir()
+    declared = {**model.config.to_dict(), "previous_token_heads": [[1, 2]]}
+    declared["heads_looking_back"] = [[0, 1]]
+    (folder / "config.json").write_text(json.dumps(declared, default=str))
+    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    if kind == "pytorch_model.bin":
+        torch.save(tensors, folder / kind)
+    else:
+        save_file({name: tensor.numpy() for name, tensor in tensors.items()}, folder / kind)
+
+
+def opened(spec: str) -> Model:
+    subject = open_subject(spec, Path("no-data"))
+    assert isinstance(subject, Model)
+    return subject
+
+
+def saved(model: Any, folder: Path, kind: str) -> Model:
+    write(model, folder, kind)
+    return opened(str(folder))
