@@ -21,7 +21,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.errors import MissingInputError, SubjectError
 from gpt2_helix.measure import helix, kernels
 from gpt2_helix.models.attention_alone import AttentionAlone
 from gpt2_helix.models.config import Head

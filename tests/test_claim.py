@@ -15,7 +15,7 @@ from gpt2_helix.claim import (
     keeps,
     roll_up,
 )
-from gpt2_helix.errors import DegenerateModelError, MissingInputError, SubjectError
+from gpt2_helix.judging.errors import DegenerateModelError, MissingInputError, SubjectError
 
 
 class Model:

@@ -13,8 +13,8 @@ from safetensors.numpy import save_file
 import gpt2_helix as gh
 from gpt2_helix import cli, controls
 from gpt2_helix.claim import judge
-from gpt2_helix.errors import MissingInputError
 from gpt2_helix.families import FAMILIES
+from gpt2_helix.judging.errors import MissingInputError
 from gpt2_helix.measure import attention_only, extended, finding, kernels
 from gpt2_helix.models.attention_alone import AttentionAlone
 from gpt2_helix.models.built import RandomWeights

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 
 from gpt2_helix import doctoring
 from gpt2_helix.controls import sinusoid_table
-from gpt2_helix.errors import DegenerateModelError, MissingInputError
+from gpt2_helix.judging.errors import DegenerateModelError, MissingInputError
 from gpt2_helix.measure import averaging, helix, kernels, positions
 from gpt2_helix.models.attention import AttentionBlock
 from support import ROOT, helix_rows

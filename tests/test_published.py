@@ -16,7 +16,7 @@ import pytest
 
 from gpt2_helix import cli
 from gpt2_helix.doctoring import INTACT
-from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.errors import MissingInputError, SubjectError
 from gpt2_helix.measure import heads, published
 from gpt2_helix.models.config import Head
 from gpt2_helix.published.attention import read_previous_token

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gpt2_helix import records
-from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.errors import MissingInputError, SubjectError
 from gpt2_helix.measure import averaging, helix
 from gpt2_helix.records import RecordedSubject
 from support import helix_rows

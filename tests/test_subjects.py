@@ -8,7 +8,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from gpt2_helix import controls
-from gpt2_helix.errors import HubUnreachableError, MissingInputError, SubjectError
+from gpt2_helix.judging.errors import HubUnreachableError, MissingInputError, SubjectError
 from gpt2_helix.measure import helix, kernels
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.table import HUB_MODELS

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gpt2_helix import cli
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.verdicts import read_verdicts
 from support import ROOT
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gpt2_helix.api import Verdicts, judge
     from gpt2_helix.claim import Claim, ClaimVerdict, ControlVerdict, Measured, StatementVerdict
     from gpt2_helix.doctoring import doctor
-    from gpt2_helix.errors import (
+    from gpt2_helix.judging.errors import (
         DegenerateModelError,
         HubUnreachableError,
         MissingInputError,
@@ -45,7 +45,12 @@ _MODULES = {
     "api": ("Verdicts", "judge"),
     "claim": ("Claim", "ClaimVerdict", "ControlVerdict", "Measured", "StatementVerdict"),
     "doctoring": ("doctor",),
-    "errors": ("DegenerateModelError", "HubUnreachableError", "MissingInputError", "SubjectError"),
+    "judging.errors": (
+        "DegenerateModelError",
+        "HubUnreachableError",
+        "MissingInputError",
+        "SubjectError",
+    ),
 }
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpt2_helix import present, report
 from gpt2_helix.claim import REFUTED, ClaimVerdict, StatementVerdict, nearest_bound
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.places import CLAIMS, DATA
 from gpt2_helix.plugin import declared
 from gpt2_helix.subjects import DEFAULT, open_held, open_subject

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Protocol, TypeVar
 
-from gpt2_helix.errors import DegenerateModelError, MissingInputError, SubjectError
+from gpt2_helix.judging.errors import DegenerateModelError, MissingInputError, SubjectError
 from gpt2_helix.statements import STATEMENTS
 
 Result = TypeVar("Result")

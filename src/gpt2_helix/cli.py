@@ -13,13 +13,13 @@ from rich.progress import track
 
 from gpt2_helix import controls, markdown, places, present, records
 from gpt2_helix.claim import DIGITS
-from gpt2_helix.errors import (
+from gpt2_helix.families import FAMILIES
+from gpt2_helix.judging.errors import (
     DegenerateModelError,
     HubUnreachableError,
     MissingInputError,
     SubjectError,
 )
-from gpt2_helix.families import FAMILIES
 from gpt2_helix.measure import helix
 from gpt2_helix.models import gpt2
 from gpt2_helix.models.architecture import W_POS

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from gpt2_helix import doctoring
 from gpt2_helix.claim import Subject
 from gpt2_helix.doctoring import Positions
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.measure import helix
 from gpt2_helix.models.built import SEED, RandomWeights, open_built
 from gpt2_helix.models.folder import open_minilm

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from gpt2_helix import doctoring
-from gpt2_helix.errors import SubjectError, first_mistake
+from gpt2_helix.judging.errors import SubjectError, first_mistake
 from gpt2_helix.models.attention_alone import AttentionAlone
 from gpt2_helix.models.whole_model import WholeModel
 

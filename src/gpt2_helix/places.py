@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 
 _COPY = Path(__file__).with_name("_checkout")
 ROOT = _COPY if _COPY.is_dir() else Path(__file__).parents[2]

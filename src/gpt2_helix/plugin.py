@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gpt2_helix.claim import BLOCKED, REFUTED, Assess, Claim, ClaimError
-from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.errors import MissingInputError, SubjectError
 from gpt2_helix.places import check_folder
 
 if TYPE_CHECKING:

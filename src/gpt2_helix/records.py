@@ -17,7 +17,12 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from gpt2_helix.claim import Evidence, rounded
-from gpt2_helix.errors import DegenerateModelError, MissingInputError, SubjectError, first_mistake
+from gpt2_helix.judging.errors import (
+    DegenerateModelError,
+    MissingInputError,
+    SubjectError,
+    first_mistake,
+)
 from gpt2_helix.models.config import FoundHeads
 from gpt2_helix.parameters import PARAMETERS
 

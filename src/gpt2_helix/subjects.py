@@ -11,7 +11,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from gpt2_helix import controls
 from gpt2_helix.claim import Subject
-from gpt2_helix.errors import HubUnreachableError, SubjectError
+from gpt2_helix.judging.errors import HubUnreachableError, SubjectError
 from gpt2_helix.measure import finding
 from gpt2_helix.models.architecture import AsGPT2
 from gpt2_helix.models.built import BUILT, open_built

@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.progress import track
 
 from gpt2_helix.claim import Assess, Claim, assess_on, labelled
-from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.errors import MissingInputError, SubjectError
 from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.plugin import declared
 from gpt2_helix.records import write_json

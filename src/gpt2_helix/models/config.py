@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.models.architecture import ARCHITECTURES, Architecture
 
 

@@ -22,7 +22,7 @@ from rich.progress import track
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.models.config import Config, Head
 
 with warnings.catch_warnings():

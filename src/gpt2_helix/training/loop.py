@@ -21,7 +21,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from gpt2_helix import records
 from gpt2_helix.claim import DIGITS
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.models.config import config_from
 from gpt2_helix.models.runner import Runner
 from gpt2_helix.training import card, documents, exam, formation
