@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gpt2_helix.claim import labelled
+from gpt2_helix.judging.claim import labelled
 from gpt2_helix.plugin import declared
 
 ROOT = Path(__file__).parent.parent

@@ -14,8 +14,8 @@ they may have or not, and what averaging or silencing does to them was not looke
 
 import pytest
 
-from gpt2_helix.claim import Measured, Subject
 from gpt2_helix.families import BREAK_ATTENTION_ALONE
+from gpt2_helix.judging.claim import Measured, Subject
 from gpt2_helix.measure import attention_only, attention_published
 
 ATTENDS = {"attention": ">= 0.1"}

@@ -27,7 +27,7 @@ from gpt2_helix.models.attention_alone import AttentionAlone
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.runner import Runner
-from gpt2_helix.subjects import open_subject
+from gpt2_helix.suite.subjects import open_subject
 from hub_server import Hub, ask, commit_of, live_in, serve
 
 N = 48

@@ -9,11 +9,11 @@ from functools import cache
 
 import pytest
 
+from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import attention_only, extended
 from gpt2_helix.models.attention_alone import Vocabulary
 from gpt2_helix.models.built import open_built
 from gpt2_helix.models.table import SEEDS
-from gpt2_helix.records import RecordedSubject
 from gpt2_helix.texts import Material
 from support import ROOT
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from gpt2_helix import cli, plugin
-from gpt2_helix.claim import BLOCKED
+from gpt2_helix.judging.claim import BLOCKED
 from gpt2_helix.models.table import SHIPPED
 from support import ROOT
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gpt2_helix.claim import (
+from gpt2_helix.judging.claim import (
     Claim,
     ClaimError,
     ClaimVerdict,

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpt2_helix.controls import CONTROLS, shuffled_rows
 from gpt2_helix.plugin import declared
+from gpt2_helix.suite.controls import CONTROLS, shuffled_rows
 from support import ROOT, SMALL, Claims, Folder, helix_rows, small
 
 

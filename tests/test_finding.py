@@ -11,10 +11,11 @@ import pytest
 from safetensors.numpy import save_file
 
 import gpt2_helix as gh
-from gpt2_helix import cli, controls
-from gpt2_helix.claim import judge
+from gpt2_helix import cli
 from gpt2_helix.families import FAMILIES
+from gpt2_helix.judging.claim import judge
 from gpt2_helix.judging.errors import MissingInputError
+from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import attention_only, extended, finding, kernels
 from gpt2_helix.models.attention_alone import AttentionAlone
 from gpt2_helix.models.built import RandomWeights
@@ -23,8 +24,8 @@ from gpt2_helix.models.model import Model
 from gpt2_helix.places import CLAIMS
 from gpt2_helix.plugin import declared
 from gpt2_helix.present import SETTLED, numbers
-from gpt2_helix.records import RecordedSubject
-from gpt2_helix.subjects import open_subject
+from gpt2_helix.suite import controls
+from gpt2_helix.suite.subjects import open_subject
 from gpt2_helix.weights.tensors import Array
 from support import Claims
 

@@ -15,8 +15,9 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from gpt2_helix import cli, records
+from gpt2_helix import cli
 from gpt2_helix.families import FAMILIES
+from gpt2_helix.judging import records
 from gpt2_helix.measure import helix
 from gpt2_helix.models.table import HUB_MODELS, SEEDS, SHIPPED, HubModel
 from gpt2_helix.parameters import PARAMETERS

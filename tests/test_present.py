@@ -8,9 +8,9 @@ import pytest
 
 import gpt2_helix as gh
 from gpt2_helix import cli, markdown, present
-from gpt2_helix.claim import nearest_bound
+from gpt2_helix.judging.claim import nearest_bound
 from gpt2_helix.judging.errors import SubjectError
-from gpt2_helix.records import write_json
+from gpt2_helix.judging.records import write_json
 from support import Claims, Folder, helix_rows
 
 Report = dict[str, Any]

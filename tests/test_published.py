@@ -17,12 +17,12 @@ import pytest
 from gpt2_helix import cli
 from gpt2_helix.doctoring import INTACT
 from gpt2_helix.judging.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import heads, published
 from gpt2_helix.models.config import Head
 from gpt2_helix.published.attention import read_previous_token
 from gpt2_helix.published.notebook import SHOWN, read_notebook
 from gpt2_helix.published.pictures import read_picture
-from gpt2_helix.records import RecordedSubject
 from gpt2_helix.weights.tensors import Array
 from support import ROOT, Claims
 

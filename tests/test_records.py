@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from gpt2_helix import records
+from gpt2_helix.judging import records
 from gpt2_helix.judging.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import averaging, helix
-from gpt2_helix.records import RecordedSubject
 from support import helix_rows
 
 WEIGHTS = {"wpe.weight": "0" * 64}

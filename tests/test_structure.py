@@ -103,17 +103,22 @@ def test_every_module_imports_alone() -> None:
 
 TEST_TOOLS = {"pytest", "_pytest", "gpt2_helix.plugin"}
 DRAWING = {"matplotlib", "dvc"}
-MODELS = {"gpt2_helix.models", "gpt2_helix.weights", "gpt2_helix.measure", "gpt2_helix.subjects"}
+MODELS = {
+    "gpt2_helix.models",
+    "gpt2_helix.weights",
+    "gpt2_helix.measure",
+    "gpt2_helix.suite.subjects",
+}
 LAYERS = [
     # Layer, what it never imports, and whether imports inside functions count.
-    ("gpt2_helix.claim", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True),
-    ("gpt2_helix.statements", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True),
+    ("gpt2_helix.judging.claim", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True),
+    ("gpt2_helix.suite.statements", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True),
     ("gpt2_helix.present", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True),
-    ("gpt2_helix.measure", {*TEST_TOOLS, *DRAWING, "gpt2_helix.subjects", "torch"}, True),
-    ("gpt2_helix.models", {*TEST_TOOLS, *DRAWING, "gpt2_helix.subjects"}, True),
-    ("gpt2_helix.weights", {*TEST_TOOLS, *DRAWING, "gpt2_helix.subjects"}, True),
+    ("gpt2_helix.measure", {*TEST_TOOLS, *DRAWING, "gpt2_helix.suite.subjects", "torch"}, True),
+    ("gpt2_helix.models", {*TEST_TOOLS, *DRAWING, "gpt2_helix.suite.subjects"}, True),
+    ("gpt2_helix.weights", {*TEST_TOOLS, *DRAWING, "gpt2_helix.suite.subjects"}, True),
     # What claims about positions wait for.
-    ("gpt2_helix.subjects", {"torch", "transformers", "pyarrow", "scipy.stats"}, False),
+    ("gpt2_helix.suite.subjects", {"torch", "transformers", "pyarrow", "scipy.stats"}, False),
 ]
 
 
@@ -138,5 +143,5 @@ def test_what_is_drawn_comes_from_records_and_not_from_a_model(room: str) -> Non
         found = imports(path)
         for name in found & MODULES.keys():
             found = found | reached(name, in_functions=False)
-        never = {"torch", "gpt2_helix.models.model", "gpt2_helix.subjects"}
+        never = {"torch", "gpt2_helix.models.model", "gpt2_helix.suite.subjects"}
         assert not inside(found, never), f"{path.name}: {inside(found, never)}"

@@ -17,8 +17,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gpt2_helix import measure
     from gpt2_helix.api import Verdicts, judge
-    from gpt2_helix.claim import Claim, ClaimVerdict, ControlVerdict, Measured, StatementVerdict
     from gpt2_helix.doctoring import doctor
+    from gpt2_helix.judging.claim import (
+        Claim,
+        ClaimVerdict,
+        ControlVerdict,
+        Measured,
+        StatementVerdict,
+    )
     from gpt2_helix.judging.errors import (
         DegenerateModelError,
         HubUnreachableError,
@@ -43,7 +49,7 @@ __all__ = [
 ]
 _MODULES = {
     "api": ("Verdicts", "judge"),
-    "claim": ("Claim", "ClaimVerdict", "ControlVerdict", "Measured", "StatementVerdict"),
+    "judging.claim": ("Claim", "ClaimVerdict", "ControlVerdict", "Measured", "StatementVerdict"),
     "doctoring": ("doctor",),
     "judging.errors": (
         "DegenerateModelError",

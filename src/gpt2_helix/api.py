@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpt2_helix import present, report
-from gpt2_helix.claim import REFUTED, ClaimVerdict, StatementVerdict, nearest_bound
+from gpt2_helix.judging.claim import REFUTED, ClaimVerdict, StatementVerdict, nearest_bound
 from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.places import CLAIMS, DATA
 from gpt2_helix.plugin import declared
-from gpt2_helix.subjects import DEFAULT, open_held, open_subject
+from gpt2_helix.suite.subjects import DEFAULT, open_held, open_subject
 from gpt2_helix.texts import WINDOWS, Material
 from gpt2_helix.trial import Trial, as_report
 

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from rich.progress import track
 
-from gpt2_helix import controls, markdown, places, present, records
-from gpt2_helix.claim import DIGITS
+from gpt2_helix import markdown, places, present
 from gpt2_helix.families import FAMILIES
+from gpt2_helix.judging import records
+from gpt2_helix.judging.claim import DIGITS
 from gpt2_helix.judging.errors import (
     DegenerateModelError,
     HubUnreachableError,
@@ -25,7 +26,8 @@ from gpt2_helix.models import gpt2
 from gpt2_helix.models.architecture import W_POS
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.table import GPT2_SMALL_TENSORS, HUB_MODELS, SEEDS, SHIPPED
-from gpt2_helix.subjects import DEFAULT, open_subject
+from gpt2_helix.suite import controls
+from gpt2_helix.suite.subjects import DEFAULT, open_subject
 from gpt2_helix.texts import read_text
 from gpt2_helix.verdicts import read_verdicts
 from gpt2_helix.weights.tensors import WEIGHTS

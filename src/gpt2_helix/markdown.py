@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any
 
 from gpt2_helix import present
-from gpt2_helix.claim import BLOCKED, REFUTED, labelled
+from gpt2_helix.judging.claim import BLOCKED, REFUTED, labelled
 
 Report = Mapping[str, Any]
 

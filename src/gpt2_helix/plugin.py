@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gpt2_helix.claim import BLOCKED, REFUTED, Assess, Claim, ClaimError
+from gpt2_helix.judging.claim import BLOCKED, REFUTED, Assess, Claim, ClaimError
 from gpt2_helix.judging.errors import MissingInputError, SubjectError
 from gpt2_helix.places import check_folder
 
@@ -105,7 +105,7 @@ def _open(config: pytest.Config) -> None:
     data = config.rootpath / "data"
     try:
         # Here, not above: the import reads params.yaml, and what is wrong in it is one line too.
-        from gpt2_helix.subjects import open_subject
+        from gpt2_helix.suite.subjects import open_subject
         from gpt2_helix.texts import WINDOWS, Material
         from gpt2_helix.trial import Trial
 
@@ -348,7 +348,7 @@ def pytest_terminal_summary(
     if expected is not None and all(c["verdict"] == expected.get(c["id"]) for c in found["claims"]):
         terminalreporter.write_line(f"as expected: all as in {config.getoption('--expect')}")
     if path := config.getoption("--claims-json"):
-        from gpt2_helix.records import write_json
+        from gpt2_helix.judging.records import write_json
 
         write_json(path, found)
     if folder := config.getoption("--report"):

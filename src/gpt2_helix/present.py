@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from gpt2_helix.claim import (
+from gpt2_helix.judging.claim import (
     BLOCKED,
     CONFIRMED,
     REFUTED,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gpt2_helix import present
-from gpt2_helix.claim import labelled
+from gpt2_helix.judging.claim import labelled
 
 WIDTH, HEIGHT = 340, 46
 """Of the line that a number is drawn on, in pixels."""

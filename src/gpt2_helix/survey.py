@@ -21,12 +21,12 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from gpt2_helix.claim import Assess, Claim, assess_on, labelled
+from gpt2_helix.judging.claim import Assess, Claim, assess_on, labelled
 from gpt2_helix.judging.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.records import write_json
 from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.plugin import declared
-from gpt2_helix.records import write_json
-from gpt2_helix.subjects import open_subject
+from gpt2_helix.suite.subjects import open_subject
 from gpt2_helix.survey_rows import Row, write_table
 
 ROWS, TABLE, FIGURE = "rows", "survey.csv", "survey.svg"

@@ -8,10 +8,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gpt2_helix.claim import Assess, Assessment, Claim, ClaimVerdict, Subject, judge, roll_up
-from gpt2_helix.controls import broken_copy
-from gpt2_helix.statements import STATEMENTS
-from gpt2_helix.subjects import is_replication, weaker_evidence
+from gpt2_helix.judging.claim import (
+    Assess,
+    Assessment,
+    Claim,
+    ClaimVerdict,
+    Subject,
+    judge,
+    roll_up,
+)
+from gpt2_helix.suite.controls import broken_copy
+from gpt2_helix.suite.statements import STATEMENTS
+from gpt2_helix.suite.subjects import is_replication, weaker_evidence
 
 SCHEMA = 1
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
-from gpt2_helix.claim import ClaimVerdict, Evidence, StatementVerdict, is_bound
+from gpt2_helix.judging.claim import ClaimVerdict, Evidence, StatementVerdict, is_bound
 from gpt2_helix.judging.errors import SubjectError, first_mistake
-from gpt2_helix.statements import STATEMENTS
+from gpt2_helix.suite.statements import STATEMENTS
 
 
 @dataclass

@@ -14,8 +14,8 @@ import numpy as np
 from jaxtyping import Float
 
 from gpt2_helix import doctoring
-from gpt2_helix.claim import rounded
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.judging.claim import rounded
 from gpt2_helix.judging.errors import DegenerateModelError, MissingInputError
 from gpt2_helix.models.attention_alone import SEED, AnyTokens, AttentionAlone, Tokens, Window
 from gpt2_helix.models.config import Head

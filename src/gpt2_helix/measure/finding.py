@@ -8,8 +8,8 @@ claim asks of these heads is measured afterwards, and a claim names the terms th
 
 from collections.abc import Callable
 
-from gpt2_helix.claim import rounded
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.judging.claim import rounded
 from gpt2_helix.measure import attention_only, kernels
 from gpt2_helix.measure.attention_only import ByHead
 from gpt2_helix.measure.kernels import Attention

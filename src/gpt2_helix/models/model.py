@@ -14,8 +14,8 @@ from jaxtyping import Int
 from threadpoolctl import threadpool_limits
 
 from gpt2_helix import doctoring, texts
-from gpt2_helix.claim import Evidence
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.judging.claim import Evidence
 from gpt2_helix.judging.errors import MissingInputError, SubjectError
 from gpt2_helix.models import gpt2
 from gpt2_helix.models.architecture import ADDED, W_POS

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from transformers import GPT2LMHeadModel
 
-from gpt2_helix import records, texts
+from gpt2_helix import texts
+from gpt2_helix.judging import records
 from gpt2_helix.measure import finding
 from gpt2_helix.models import gpt2
 from gpt2_helix.models.config import Head

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from gpt2_helix import doctoring
-from gpt2_helix.claim import DIGITS
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.judging.claim import DIGITS
 from gpt2_helix.measure import helix
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.runner import Runner

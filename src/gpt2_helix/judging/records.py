@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from gpt2_helix.claim import Evidence, rounded
+from gpt2_helix.judging.claim import Evidence, rounded
 from gpt2_helix.judging.errors import (
     DegenerateModelError,
     MissingInputError,

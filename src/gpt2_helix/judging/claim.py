@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 from gpt2_helix.judging.errors import DegenerateModelError, MissingInputError, SubjectError
-from gpt2_helix.statements import STATEMENTS
+from gpt2_helix.suite.statements import STATEMENTS
 
 Result = TypeVar("Result")
 Verdict = Literal["confirmed", "refuted", "blocked"]
