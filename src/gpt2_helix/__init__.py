@@ -18,19 +18,14 @@ if TYPE_CHECKING:
     from gpt2_helix import measure
     from gpt2_helix.api import Verdicts, judge
     from gpt2_helix.doctoring import doctor
-    from gpt2_helix.judging.claim import (
-        Claim,
-        ClaimVerdict,
-        ControlVerdict,
-        Measured,
-        StatementVerdict,
-    )
+    from gpt2_helix.judging.claim import Claim, Measured
     from gpt2_helix.judging.errors import (
         DegenerateModelError,
         HubUnreachableError,
         MissingInputError,
         SubjectError,
     )
+    from gpt2_helix.judging.report import ClaimVerdict, ControlVerdict, StatementVerdict
 
 __all__ = [
     "Claim",
@@ -49,7 +44,8 @@ __all__ = [
 ]
 _MODULES = {
     "api": ("Verdicts", "judge"),
-    "judging.claim": ("Claim", "ClaimVerdict", "ControlVerdict", "Measured", "StatementVerdict"),
+    "judging.claim": ("Claim", "Measured"),
+    "judging.report": ("ClaimVerdict", "ControlVerdict", "StatementVerdict"),
     "doctoring": ("doctor",),
     "judging.errors": (
         "DegenerateModelError",

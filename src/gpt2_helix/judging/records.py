@@ -1,4 +1,4 @@
-"""Measurements kept in ``data/``: one JSON file for each family, by subject.
+"""Measurements kept in a folder: one JSON file for each family, by subject.
 
 A file holds the measurements of one family: on the subject, and on the broken copies of it that
 must refute the claims. Numbers carry six significant digits, so that another machine writes the
@@ -6,63 +6,98 @@ same bytes. The date is the day on which the content last changed.
 """
 
 import datetime
-import functools
 import json
 import math
+import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
-from gpt2_helix.judging.claim import Evidence, rounded
+from gpt2_helix.judging.claim import Found, Subject, rounded
 from gpt2_helix.judging.errors import (
     DegenerateModelError,
     MissingInputError,
     SubjectError,
     first_mistake,
 )
-from gpt2_helix.models.config import FoundHeads
-from gpt2_helix.parameters import PARAMETERS
 
 Result = TypeVar("Result")
 Measurement = Callable[..., Any]
-
-SCHEMA = 1
-_adapter: Callable[[Any], TypeAdapter[Any]] = functools.cache(TypeAdapter)
-_FOUND_HEADS = _adapter(dict[str, FoundHeads])
+Results = Mapping[Measurement, Any]
+"""Results by measurement, or the ``DegenerateModelError`` that was raised."""
+SCHEMA: Literal[1] = 1
 DEGENERATE = "degenerate"
 """Key under which a record says why there was nothing to measure."""
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+FoundByName = Annotated[
+    dict[str, Found], Field(alias="found_heads", exclude_if=lambda found: not found)
+]
+"""What a subject did not name; in JSON under its first name, and only if there is any."""
 
 
-class RecordedSubject:
-    """A model that was measured earlier, here or by others: its results are read from ``data/``.
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One family's file.
 
-    Parameters
+    Attributes
     ----------
-    name
-        As the user gave it.
-    folder
-        Where ``write`` put them.
-    control
-        Name of the broken copy to read the results of; None for the subject itself.
+    date
+        Day on which the content last changed.
+    weights
+        sha256 of what was measured, by file or tensor.
+    source
+        Where others published what was measured: ``repository``, ``commit`` and what else is known.
+    found
+        Parts that nobody named, which were found for these measurements.
+    parameters
+        What was chosen for the measurements; others chose those of what they published.
+    measured, controls
+        Results by measurement's name: of the subject, and of each control.
     """
 
-    because: str | None = None
-    """Why the model itself is not measured, where the user did not ask for the record."""
-    commit: str | None = None
+    schema: Literal[1] = SCHEMA
+    date: str
+    weights: dict[str, str]
+    source: Annotated[dict[str, str] | None, Field(exclude_if=lambda source: not source)] = None
+    found: FoundByName = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any]
+    controls: dict[str, dict[str, Any]]
+
+    @property
+    def origin(self) -> str | None:
+        """``REPOSITORY@COMMIT`` of what others published; None for what was measured here."""
+        if self.source is None:
+            return None
+        return f"{self.source['repository']}@{self.source['commit'][:8]}"
+
+
+adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+"""What turns a type into JSON and back."""
+
+
+class RecordedSubject(Subject):
+    """A subject that was measured earlier, here or by others: its results are read from a folder.
+
+    With ``control``, the results are those of its broken copy of this name.
+    """
 
     def __init__(self, name: str, folder: Path, control: str | None = None) -> None:
         self.name = name
         self.folder = folder
         self._control = control
-        self.digests = weights(folder)
-        self.recorded_on = date(folder)
+        records = load_all(folder)
+        self.digests = _weights(folder, records)
+        self.recorded_on = max((r.date for r in records.values() if r.measured), default=None)
         self.source = source(folder)
-        self.found_heads = found_heads(folder)
-        self.unnamed_heads = self.found_heads.keys()
-        self.evidence: Evidence = "published" if self.source else "recorded"
+        self.found = {name: part for r in records.values() for name, part in r.found.items()}
+        self.evidence = "published" if self.source else "recorded"
 
     def control(self, name: str) -> "RecordedSubject":
         """The recorded results of a broken copy."""
@@ -83,77 +118,56 @@ def write(
     folder: Path,
     name: str,
     weights: Mapping[str, str],
-    measured: Mapping[Measurement, Any],
-    of_controls: Mapping[str, Mapping[Measurement, Any]],
+    measured: Results,
+    of_controls: Mapping[str, Results],
     source: Mapping[str, str] | None = None,
-    found_heads: Mapping[str, FoundHeads] = MappingProxyType({}),
+    found: Mapping[str, Found] = NOTHING,
+    parameters: Mapping[str, Any] = NOTHING,
 ) -> Path:
-    """Write one family's results; a file whose date alone would change is left as it is.
+    """Write a family's ``Record``, with results by measurement; the folder is made if need be.
 
-    Parameters
-    ----------
-    folder
-        The subject's folder, made if need be.
-    name
-        The family.
-    weights
-        sha256 of what was measured, by file or tensor.
-    measured, of_controls
-        Results by measurement, or the ``DegenerateModelError`` that was raised: of the subject,
-        and of each control.
-    source
-        Where others published what was measured: ``repository``, ``commit`` and what else is known.
-    found_heads
-        Heads that nobody named, which were found for these measurements.
+    A file whose date alone would change is left as it is.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.json"
-    found = dict(found_heads)
-    content = {
-        "schema": SCHEMA,
-        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "weights": dict(weights),
-        **({"source": dict(source)} if source else {}),
-        **({"found_heads": _rounded_all(_FOUND_HEADS.dump_python(found))} if found else {}),
-        # Others chose those of what they published.
-        "parameters": {} if source else PARAMETERS.by_family.get(name, {}),
-        "measured": _plain(measured),
-        "controls": {control: _plain(results) for control, results in of_controls.items()},
-    }
+    record = Record(
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        weights=dict(weights),
+        source=dict(source) if source else None,
+        found=dict(found),
+        parameters=dict(parameters),
+        measured=_plain(measured),
+        controls={control: _plain(results) for control, results in of_controls.items()},
+    )
     if path.exists():
         before = load(path)
-        if {**before, "date": None} == {**content, "date": None}:
-            content["date"] = before["date"]
-    write_json(path, content)
+        if replace(before, date="") == replace(record, date=""):
+            record = replace(record, date=before.date)
+    write_json(path, adapter(Record).dump_python(record, mode="json", by_alias=True))
     return path
 
 
-def keep(folder: Path, name: str) -> str | None:
+def keep(folder: Path, name: str, parameters: Mapping[str, Any]) -> str | None:
     """Keep the record of one family, because there are no weights to measure again.
 
-    A family that was never measured gets a record in which nothing is measured.
+    It must have been made with these parameters. A family that was never measured gets a record in
+    which nothing is measured.
 
     Returns
     -------
     Day of the record; None if it holds nothing.
-
-    Raises
-    ------
-    SubjectError
-        If it was measured with other parameters than those of ``params.yaml``.
     """
     path = folder / f"{name}.json"
-    content = load(path) if path.exists() else {"measured": {}}
-    if not content["measured"]:
-        write(folder, name, {}, {}, {})
+    record = load(path) if path.exists() else None
+    if record is None or not record.measured:
+        write(folder, name, {}, {}, {}, parameters=parameters)
         return None
-    chosen = PARAMETERS.by_family.get(name, {})
-    if content.get("parameters") != chosen:
+    if record.parameters != parameters:
         raise SubjectError(
-            f"{path}: expected a record made with {chosen} as params.yaml says, "
-            f"found one made with {content.get('parameters')} and no weights to measure again"
+            f"{path}: expected a record made with {parameters} as params.yaml says, "
+            f"found one made with {record.parameters} and no weights to measure again"
         )
-    return str(content["date"])
+    return record.date
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -162,6 +176,13 @@ def write_json(path: Path, content: Any) -> None:
     partial = path.with_name(path.name + ".partial")
     partial.write_text(text, encoding="utf-8")
     partial.replace(path)
+
+
+def check_folder(option: str, folder: Path) -> None:
+    """Refuse a folder that cannot be made or written to, before what it is for is computed."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise SubjectError(f"{option}: expected a folder that can be written to, found {there}")
 
 
 def read(
@@ -179,8 +200,10 @@ def read(
         If the record is not what ``write`` writes.
     """
     path = folder / f"{family(measurement)}.json"
-    content = load(path) if path.exists() else {"measured": {}, "controls": {}}
-    results = content["measured"] if control is None else content["controls"].get(control, {})
+    results: Mapping[str, Any] = NOTHING
+    if path.exists():
+        record = load(path)
+        results = record.measured if control is None else record.controls.get(control, NOTHING)
     try:
         found = results[measurement.__name__]
     except KeyError:
@@ -189,7 +212,7 @@ def read(
     if isinstance(found, dict) and found.keys() == {DEGENERATE}:
         raise DegenerateModelError(str(found[DEGENERATE]))
     try:
-        return _adapter(kind).validate_python(found)
+        return adapter(kind).validate_python(found)
     except ValidationError as error:
         where, why = first_mistake(error)
         raise SubjectError(
@@ -197,99 +220,61 @@ def read(
         ) from None
 
 
-def date(folder: Path) -> str | None:
-    """Latest day on which a subject's records changed; None if nothing was measured."""
-    contents = [load(path) for path in folder.glob("*.json")]
-    return max((str(c["date"]) for c in contents if c["measured"]), default=None)
-
-
-def weights(folder: Path) -> dict[str, str]:
-    """sha256 of what was measured, by file or tensor; all families must agree on it.
-
-    Raises
-    ------
-    SubjectError
-        If there is no record, or its files are of different weights.
-    """
+def _weights(folder: Path, records: Mapping[Path, Record]) -> dict[str, str]:
+    """sha256 of what was measured, by file or tensor; all families must agree on it."""
     found: dict[str, str] = {}
-    paths = sorted(folder.glob("*.json"))
-    for path in paths:
-        for name, sha256 in load(path)["weights"].items():
+    for path, record in records.items():
+        for name, sha256 in record.weights.items():
             if found.setdefault(name, sha256) != sha256:
                 raise SubjectError(
-                    f"{path}: expected {name} with sha256 {found[name]} as in {paths[0].name}, "
-                    f"found {sha256}"
+                    f"{path}: expected {name} with sha256 {found[name]} as in "
+                    f"{next(iter(records)).name}, found {sha256}"
                 )
-    if not paths:
+    if not records:
         raise SubjectError(f"{folder}: expected recorded measurements, found none")
     return found
 
 
 def source(folder: Path) -> str | None:
-    """``REPOSITORY@COMMIT`` of what others published; None for what was measured here.
-
-    Raises
-    ------
-    SubjectError
-        If the folder's files name different sources.
-    """
-    found = {
-        f"{origin['repository']}@{origin['commit'][:8]}" if (origin := c.get("source")) else None
-        for c in map(load, sorted(folder.glob("*.json")))
-    }
+    """``Record.origin``, on which all files of a folder must agree."""
+    found = {record.origin for record in load_all(folder).values()}
     if len(found) > 1:
         named = ", ".join(sorted(str(name) for name in found))
         raise SubjectError(f"{folder}: expected records of one source, found {named}")
     return found.pop() if found else None
 
 
-def found_heads(folder: Path) -> dict[str, FoundHeads]:
-    """Heads that were found for a subject's measurements; see ``Model.found_heads``.
-
-    Raises
-    ------
-    SubjectError
-        If what a file says of them is not what ``write`` writes.
-    """
-    found: dict[str, FoundHeads] = {}
-    for path in sorted(folder.glob("*.json")):
-        try:
-            found |= _FOUND_HEADS.validate_python(load(path).get("found_heads", {}))
-        except ValidationError as error:
-            _, why = first_mistake(error)
-            raise SubjectError(f"{path}: expected found_heads as written, found {why}") from None
-    return found
+def load_all(folder: Path) -> dict[Path, Record]:
+    """Every record of a folder by its file, in order."""
+    return {path: load(path) for path in sorted(folder.glob("*.json"))}
 
 
-def load(path: Path) -> dict[str, Any]:
-    """Content of one family's file.
-
-    Raises
-    ------
-    SubjectError
-        If it is no record.
-    """
+def load(path: Path) -> Record:
+    """One family's record; ``SubjectError`` if the file holds none."""
     try:
-        content = _parsed(path.read_text(encoding="utf-8"))
+        return _parsed(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        where, why = first_mistake(error)
+        raise SubjectError(
+            f"{path}: expected a record of schema {SCHEMA}, "
+            f"found {f'{where}: {why}' if where else why}"
+        ) from None
     except ValueError as error:
         raise SubjectError(f"{path}: expected JSON, found something else ({error})") from None
-    fields = {"schema", "date", "weights", "measured", "controls"}
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA or fields - content.keys():
-        raise SubjectError(f"{path}: expected a record of schema {SCHEMA}, found another file")
-    return content
 
 
 # Every claim reads the files again, on its subject and on each control.
-@functools.lru_cache(maxsize=64)
-def _parsed(text: str) -> Any:
-    return json.loads(text)
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Record:
+    record: Record = adapter(Record).validate_python(json.loads(text))
+    return record
 
 
-def _plain(results: Mapping[Measurement, Any]) -> dict[str, Any]:
+def _plain(results: Results) -> dict[str, Any]:
     return {
         measurement.__name__: {DEGENERATE: str(result)}
         if isinstance(result, DegenerateModelError)
-        else _rounded_all(_adapter(type(result)).dump_python(result, mode="json"))
+        else _rounded_all(adapter(type(result)).dump_python(result, mode="json"))
         for measurement, result in results.items()
     }
 
