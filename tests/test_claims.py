@@ -37,12 +37,6 @@ def test_positions_alone_confirm_a_helix_and_block_attention(
         assert {c["verdict"] for c in claim["controls"]} <= {"refuted"}
 
 
-def test_strict_makes_blocked_a_failure(folder: Folder, run_claims: Claims) -> None:
-    ran = run_claims("--subject", str(folder()), "--strict", "-k", "main_heads")
-    assert ran.returncode == 1
-    assert "does not hold h.2.ln_1.weight" in " ".join(ran.stdout.split())  # lines are wrapped
-
-
 @pytest.mark.parametrize(
     ("control", "refuted"),
     [
@@ -193,16 +187,6 @@ def spoilt(folder: Folder) -> Path:
         "h.0.attn.c_attn.bias": np.zeros(2304, np.float32),
     }
     return folder(tensors=tensors)
-
-
-def test_a_spoilt_tensor_met_later_ends_the_run_without_a_verdict(
-    folder: Folder, run_claims: Claims
-) -> None:
-    ran = run_claims("--subject", str(spoilt(folder)), "-k", "local_heads")
-    assert ran.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "expected h.0.ln_1.bias to hold finite numbers" in ran.stdout
-    assert "Traceback" not in ran.stdout
-    assert "confirmed" not in ran.stdout
 
 
 def test_workers_of_xdist_end_on_spoilt_tensors_as_one_process_does(

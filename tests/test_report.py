@@ -14,7 +14,7 @@ from gpt2_helix.judging.headline import nearest_bound
 from gpt2_helix.judging.report import Report
 from gpt2_helix.places import CLAIMS
 from gpt2_helix.suite.statements import WORDS
-from support import ROOT, Claims, Folder, helix_rows
+from support import ROOT, Claims, Folder
 
 VERDICTS = sorted((ROOT / "data/verdicts").glob("*.json"))
 
@@ -52,29 +52,6 @@ def test_no_word_is_broken(recorded: Report) -> None:
     whole = terminal.text(recorded, WORDS, 10**6).split()
     for width in (60, 80):
         assert terminal.text(recorded, WORDS, width).split() == whole
-
-
-def test_the_terminal_shows_statements_then_claims_and_a_line_for_each_refuted_one(
-    folder: Folder, run_claims: Claims
-) -> None:
-    rows = helix_rows(256, 96)[::-1].copy()
-    rows[128:] = rows[127::-1]  # It climbs, and comes back.
-    path = folder(config={"n_positions": 256, "n_embd": 96}, tensors={"wpe.weight": rows})
-    model = ("--subject", str(path), "-k", "axis or three_comp")
-    ran = run_claims(*model)
-    out = ran.stdout
-    assert ran.returncode == 1
-    assert out.index("what the post says") < out.index("REFUTED") < out.index("= claims =")
-    assert len(re.findall(r"^helix\.axis: climb [\d.e-]+, must be >= 0\.95$", out, re.M)) == 1
-    assert "FAILURES" not in out
-    assert "1 confirmed, 1 refuted, 0 blocked" in out
-    assert out.count("evidence: live") == 1
-    assert "\x1b" not in out
-    traced = run_claims(*model, "--tb=short").stdout
-    assert "assert measured(climb=found.climb)" in traced
-    coloured = run_claims(*model, "--color=yes", "-q").stdout
-    assert "\x1b[31mREFUTED\x1b[0m" in coloured
-    assert coloured.count("evidence: live") == 1
 
 
 def test_the_recorded_verdicts_make_a_page_with_their_figures(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpt2_helix.judging import page, terminal
-from gpt2_helix.judging.claim import REFUTED, Subject
+from gpt2_helix.judging.claim import Subject
 from gpt2_helix.judging.collect import declared
 from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.judging.headline import nearest_bound
@@ -75,7 +75,7 @@ class Verdicts(Mapping[str, ClaimVerdict]):
                     "value": value,
                     "bound": bound,
                     "controls": len(claim.controls),
-                    "controls_refuted": sum(c.verdict == REFUTED for c in claim.controls),
+                    "controls_refuted": sum(c.verdict == "refuted" for c in claim.controls),
                     "says": claim.says,
                 }
             )

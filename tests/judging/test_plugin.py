@@ -67,10 +67,16 @@ def test_a_loaded_die_is_refuted_in_one_line_or_as_expected(
     monkeypatch.setitem(dice.ROLLS, "fair", dice.ROLLS["loaded"])
     path = tmp_path / "out.json"
     ran = run("--claims-json", str(path))
+    out = ran.stdout
     assert ran.returncode == 1
-    assert "die.mean: mean 5.833, must be <= 4" in ran.stdout
-    assert "FAILURES" not in ran.stdout
+    assert out.index("what the author says") < out.index("REFUTED") < out.index("= claims =")
+    assert "\ndie.mean: mean 5.833, must be <= 4\n" in out
+    assert "FAILURES" not in out
+    assert "\x1b" not in out
     assert "assert measured(" in run("--tb=short").stdout
+    coloured = run("--color=yes", "-q").stdout
+    assert "\x1b[31mREFUTED\x1b[0m" in coloured
+    assert coloured.count("evidence: live") == 1
     ran = run("--expect", str(path))
     assert ran.returncode == 0, ran.stdout
     assert "1 xfailed" in ran.stdout
@@ -97,7 +103,7 @@ BLOCKED = 'raise MissingInputError(["a table"], "the die")'
     ("old", "new", "options", "code", "said"),
     [
         ("assert measured(", f"{BLOCKED}; measured(", (), 0, "1 skipped"),
-        ("assert measured(", f"{BLOCKED}; measured(", ("-o", "strict=true"), 1, "blocked: the die"),
+        ("assert measured(", f"{BLOCKED}; measured(", ("--strict",), 1, "blocked: the die"),
         ("assert measured(", 'raise SubjectError("a cat"); measured(', (), 4, "ERROR: die.mean: a"),
         ('statement="fair"', 'statement="weather"', (), 4, "expected a statement of fair, found"),
         ('"die.mean",\n    statement', '"mean",\n    statement', (), 2, "identifier like family.n"),

@@ -49,40 +49,32 @@ def verdict_on(
     return run_claim(claim, assess, models, lambda subject, name: Toy(broken, subject.evidence))[0]
 
 
+DEGENERATE = DegenerateModelError("expected values that differ")
 MISSING = MissingInputError(["wte.weight"], "folder")
 
 
-def test_a_claim_that_holds_and_refutes_its_control_is_confirmed() -> None:
-    verdict = verdict_on(claim(), Toy(2))
-    assert (verdict.verdict, verdict.evidence) == ("confirmed", "live")
-    assert verdict.measured == {"value": 2}
-    assert [(c.name, c.verdict) for c in verdict.controls] == [("broken", "refuted")]
-
-
-def test_a_claim_that_does_not_hold_is_refuted_with_its_number_and_bound() -> None:
-    verdict = verdict_on(claim(), Toy(0.5))
-    assert verdict.verdict == "refuted"
-    assert verdict.reason == "value 0.5, must be >= 1"
-
-
-def test_a_claim_that_its_control_passes_is_refuted() -> None:
-    verdict = verdict_on(claim(), Toy(2), broken=3)
-    assert verdict.verdict == "refuted"
-    assert verdict.reason == "the claim does not refute broken"
+@pytest.mark.parametrize(
+    ("value", "broken", "verdict", "reason", "on_control"),
+    [
+        (2, 0, "confirmed", "", "refuted"),
+        (0.5, 0, "refuted", "value 0.5, must be >= 1", "refuted"),
+        (2, 3, "refuted", "the claim does not refute broken", "confirmed"),
+        (DEGENERATE, 0, "refuted", "expected values that differ", "refuted"),
+        (2, DEGENERATE, "confirmed", "", "refuted"),
+    ],
+)
+def test_a_claim_is_confirmed_if_it_holds_and_its_control_is_refuted(
+    value: Any, broken: Any, verdict: str, reason: str, on_control: str
+) -> None:
+    found = verdict_on(claim(), Toy(value), broken=broken)
+    assert (found.verdict, found.evidence, found.reason) == (verdict, "live", reason)
+    assert found.measured == ({} if value is DEGENERATE else {"value": value})
+    assert [(c.name, c.verdict) for c in found.controls] == [("broken", on_control)]
 
 
 def test_a_missing_tensor_blocks_and_is_named() -> None:
     verdict = verdict_on(claim(), Toy(MISSING))
     assert (verdict.verdict, verdict.missing, verdict.controls) == ("blocked", ["wte.weight"], [])
-
-
-def test_a_model_without_the_thing_that_is_measured_is_refuted_and_so_is_a_control() -> None:
-    degenerate = DegenerateModelError("expected values that differ")
-    verdict = verdict_on(claim(), Toy(degenerate))
-    assert (verdict.verdict, verdict.reason) == ("refuted", "expected values that differ")
-    verdict = verdict_on(claim(), Toy(2), broken=degenerate)
-    assert verdict.verdict == "confirmed"
-    assert [c.verdict for c in verdict.controls] == ["refuted"]
 
 
 def test_a_control_that_is_not_available_is_said_to_be_blocked() -> None:

@@ -11,17 +11,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from gpt2_helix.judging.errors import SubjectError
 
 Result = TypeVar("Result")
 Verdict = Literal["confirmed", "refuted", "blocked"]
-CONFIRMED: Final = "confirmed"
-REFUTED: Final = "refuted"
-BLOCKED: Final = "blocked"
-PARTLY: Final = "partly judged"
 Evidence = Literal["live", "recorded", "published"]
+"""Measured in this run, measured earlier by this project, or measured by others."""
 Number = float | int | bool
 MeasuredValue = Number | dict[str, Number]
 Assess = Callable[..., None]
@@ -47,21 +44,11 @@ class ClaimError(Exception):
 
 @dataclass(frozen=True)
 class Found:
-    """Parts of a subject that nobody named, found by measurement.
+    """Parts of a subject that nobody named, found by measurement."""
 
-    Attributes
-    ----------
-    by
-        What they have most of.
-    chosen
-        How much, by part, most first.
-    best_left_out
-        How much the next one has; empty if there is none.
-    """
-
-    by: str
-    chosen: dict[str, float]
-    best_left_out: dict[str, float]
+    by: str  # What they have most of.
+    chosen: dict[str, float]  # How much, by part, most first.
+    best_left_out: dict[str, float]  # How much the next one has; empty if there is none.
 
     def __post_init__(self) -> None:
         if not self.chosen:
@@ -69,37 +56,16 @@ class Found:
 
 
 class Subject(ABC):
-    """What is under test, as a claim sees it.
+    """What is under test, as a claim sees it."""
 
-    Attributes
-    ----------
-    name
-        As the user gave it.
-    evidence
-        ``live`` if it is measured in this run, ``recorded`` if this project measured it earlier,
-        ``published`` if others did.
-    digests
-        File or tensor name to hexadecimal sha256.
-    recorded_on
-        Date of the measurements; None if they are made in this run.
-    source
-        Where published measurements come from; None if they are this project's.
-    because
-        Why it is not measured now, where the user did not ask for its record.
-    commit
-        Commit of the repository that it was read from; None if unknown or from elsewhere.
-    found
-        Parts that it does not name, found when a claim asked for them, by what they would be named.
-    """
-
-    name: str
+    name: str  # As the user gave it.
     evidence: Evidence = "live"
-    digests: Mapping[str, str] = MappingProxyType({})
-    recorded_on: str | None = None
-    source: str | None = None
-    because: str | None = None
-    commit: str | None = None
-    found: Mapping[str, Found] = MappingProxyType({})
+    digests: Mapping[str, str] = MappingProxyType({})  # File or tensor to hexadecimal sha256.
+    recorded_on: str | None = None  # Date of the measurements, if they were made earlier.
+    source: str | None = None  # Where published measurements come from.
+    because: str | None = None  # Why it is not measured now, if the user asked for that.
+    commit: str | None = None  # Of the repository that it was read from, if known.
+    found: Mapping[str, Found] = MappingProxyType({})  # By the name that nobody gave.
 
     @abstractmethod
     def measure(self, measurement: Callable[..., Result]) -> Result:
@@ -116,35 +82,18 @@ class Subject(ABC):
 class Claim:
     """The terms of a claim.
 
-    Attributes
-    ----------
-    id
-        Its fixed identifier, ``family.name``.
-    statement
-        Key of the suite's statements: what it helps to decide.
-    post
-        The section of the text that makes the statement.
-    needs
-        Codes of the inputs that it needs, of those in ``Words.needs``; combined by commas.
-    tolerance
-        Measured name to its bound, such as ``">= 0.85"``. Where several numbers are measured under
-        one name, each must keep it. The first is shown where there is room for one.
-    why
-        Why the tolerance is what it is.
-    refuted_by
-        Controls on which the claim must be refuted, at least one.
-    refuted_by_published
-        The same where the evidence is published: broken copies of what was published.
+    Where several numbers are measured under one name, each must keep the bound of that name. The
+    first bound is shown where there is room for one.
     """
 
-    id: str
-    statement: str
-    post: str
-    needs: str
-    tolerance: Mapping[str, str]
-    why: str
-    refuted_by: Sequence[str]
-    refuted_by_published: Sequence[str] = ()
+    id: str  # Fixed: family.name
+    statement: str  # Key of the suite's statements: what it helps to decide.
+    post: str  # The section of the text that makes the statement.
+    needs: str  # Codes of its inputs, of those in Words.needs, with commas between them.
+    tolerance: Mapping[str, str]  # Measured name to its bound, such as ">= 0.85".
+    why: str  # Why the tolerance is what it is.
+    refuted_by: Sequence[str]  # Controls on which it must be refuted, at least one.
+    refuted_by_published: Sequence[str] = ()  # The same where the evidence is published.
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
@@ -170,13 +119,7 @@ class Outcome:
 
 
 class Measured:
-    """The ``measured`` argument of a claim: keeps the numbers and compares them with the bounds.
-
-    Parameters
-    ----------
-    tolerance
-        Measured name to its bound.
-    """
+    """The ``measured`` argument of a claim: keeps the numbers and compares them with the bounds."""
 
     def __init__(self, tolerance: Mapping[str, str]) -> None:
         self.tolerance = dict(tolerance)

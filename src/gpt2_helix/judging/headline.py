@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gpt2_helix.judging.claim import REFUTED, Number, keeps, labelled
+from gpt2_helix.judging.claim import Number, keeps, labelled
 from gpt2_helix.judging.report import ClaimVerdict
 
 Bounded = tuple[str, Number, str]
@@ -66,7 +66,7 @@ def statement_headline(claims: Sequence[ClaimVerdict], claim: str, name: str) ->
     """
     named = [c for c in claims if c.id == claim and name in c.measured and name in c.tolerance]
     said: list[Bounded] = [_nearest(c, name) for c in named]
-    refuted = [c for c in claims if c.verdict == REFUTED]
+    refuted = [c for c in claims if c.verdict == "refuted"]
     if refuted and all(keeps(number, bound) for _, number, bound in said):
         nearest_of_each = [found for c in refuted if (found := nearest_bound(c))]
         said = [found for found in nearest_of_each if not keeps(*found[1:])] or said

@@ -5,7 +5,7 @@ from itertools import chain
 from typing import TypeVar
 
 from gpt2_helix.judging import wording
-from gpt2_helix.judging.claim import BLOCKED, REFUTED, labelled
+from gpt2_helix.judging.claim import labelled
 from gpt2_helix.judging.report import About, ClaimVerdict, Report, StatementVerdict
 from gpt2_helix.judging.suite import Words
 
@@ -36,9 +36,9 @@ def claims_table(report: Report, words: Words) -> str:
     rows = []
     for c in report.claims:
         said = wording.said(c, c.evidence)
-        if c.verdict == BLOCKED:
+        if c.verdict == "blocked":
             said = f"needs {wording.needs([c.needs], words)}"
-        refuted = sum(control.verdict == REFUTED for control in c.controls)
+        refuted = sum(control.verdict == "refuted" for control in c.controls)
         controls = f"{refuted} of {len(c.controls)}" if c.controls else ""
         rows.append([f"`{c.id}`", c.says, _bold(c.verdict), said, controls])
     return table(["claim", "what it says", "verdict", "number", "controls refuted"], rows)
@@ -132,4 +132,4 @@ def _names(reports: Sequence[Report]) -> list[str]:
 
 
 def _bold(verdict: str) -> str:
-    return f"**{verdict}**" if verdict == REFUTED else verdict
+    return f"**{verdict}**" if verdict == "refuted" else verdict

@@ -20,23 +20,13 @@ WIDTH, HEIGHT = 340, 46
 
 @dataclass(frozen=True)
 class NumberLine:
-    """Where things stand on the line that shows a number beside its bound, in pixels.
-
-    Attributes
-    ----------
-    number, limit
-        The number, and the number of the bound.
-    left, width
-        The part of the line that keeps the bound.
-    anchor
-        On which side of the number its text stands.
-    """
+    """Where things stand on the line that shows a number beside its bound, in pixels."""
 
     number: float
-    limit: float
-    left: float
+    limit: float  # The number of the bound.
+    left: float  # The part of the line that keeps the bound, and its width.
     width: float
-    anchor: str
+    anchor: str  # On which side of the number its text stands.
 
 
 def write(folder: Path, report: Report, words: Words, figures: Sequence[Figure]) -> Path:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from gpt2_helix.judging.claim import BLOCKED, REFUTED, Claim, ClaimError, Found
+from gpt2_helix.judging.claim import Claim, ClaimError, Found
 from gpt2_helix.judging.collect import claim_of
 from gpt2_helix.judging.errors import MissingInputError, SubjectError
 from gpt2_helix.judging.records import adapter, check_folder
@@ -173,18 +173,18 @@ class ClaimItem(pytest.Item):
         if verdict.verdict != recorded:
             why = f"{verdict.id}: expected {recorded} as recorded, found {verdict.verdict}"
             pytest.fail(why, pytrace=False)
-        if verdict.verdict == REFUTED:
+        if verdict.verdict == "refuted":
             pytest.xfail("refuted, as recorded")
 
     def _pass_fail_or_skip(self, verdict: ClaimVerdict, found: Assessment) -> None:
         strict = bool(self.config.getini("strict"))
-        if verdict.verdict == BLOCKED:
+        if verdict.verdict == "blocked":
             pytest.fail(found.reason, pytrace=False) if strict else pytest.skip(found.reason)
         if found.raised is not None and self.config.option.tbstyle != "auto":
             raise found.raised
-        if verdict.verdict == REFUTED:
+        if verdict.verdict == "refuted":
             pytest.fail(f"{verdict.id}: {verdict.reason}", pytrace=False)
-        untested = [c for c in verdict.controls if c.verdict == BLOCKED]
+        untested = [c for c in verdict.controls if c.verdict == "blocked"]
         if strict and untested:
             pytest.fail(f"control {untested[0].name} blocked: {untested[0].reason}", pytrace=False)
 

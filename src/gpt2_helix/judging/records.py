@@ -43,32 +43,18 @@ FoundByName = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """One family's file.
-
-    Attributes
-    ----------
-    date
-        Day on which the content last changed.
-    weights
-        sha256 of what was measured, by file or tensor.
-    source
-        Where others published what was measured: ``repository``, ``commit`` and what else is known.
-    found
-        Parts that nobody named, which were found for these measurements.
-    parameters
-        What was chosen for the measurements; others chose those of what they published.
-    measured, controls
-        Results by measurement's name: of the subject, and of each control.
-    """
+    """One family's file."""
 
     schema: Literal[1] = SCHEMA
-    date: str
-    weights: dict[str, str]
+    date: str  # Day on which the content last changed.
+    weights: dict[str, str]  # sha256 of what was measured, by file or tensor.
+    # Where others published what was measured: repository, commit and what else is known.
     source: Annotated[dict[str, str] | None, Field(exclude_if=lambda source: not source)] = None
     found: FoundByName = field(default_factory=dict)
+    # What was chosen for the measurements; others chose those of what they published.
     parameters: dict[str, Any] = field(default_factory=dict)
-    measured: dict[str, Any]
-    controls: dict[str, dict[str, Any]]
+    measured: dict[str, Any]  # Results by the name of the measurement.
+    controls: dict[str, dict[str, Any]]  # The same of each control.
 
     @property
     def origin(self) -> str | None:

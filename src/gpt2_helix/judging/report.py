@@ -49,19 +49,12 @@ class ClaimVerdict:
 
 @dataclass(frozen=True)
 class StatementVerdict:
-    """The verdict on a statement, rolled up from its claims.
-
-    Attributes
-    ----------
-    headline, bound
-        The measured number that says most, with what it is called, and its bound; empty if it
-        was not measured.
-    """
+    """The verdict on a statement, rolled up from its claims."""
 
     id: str
     says: str
     verdict: Verdict | Literal["partly judged"]
-    headline: str
+    headline: str  # What the number that says most is called, and the number, if it was measured.
     bound: str
     evidence: list[Evidence]
     claims: int

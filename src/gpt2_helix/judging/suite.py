@@ -19,26 +19,13 @@ class Statement(NamedTuple):
 
 @dataclass(frozen=True)
 class Words:
-    """What reports call things.
+    """What reports call things."""
 
-    Attributes
-    ----------
-    said_by
-        Whose statements these are.
-    needs
-        What claims need, by the code that ``Claim.needs`` gives.
-    replication
-        What is said of a subject that the statements are not about.
-    digests
-        Finds the names of the digests that stand in the heading.
-    unblocked_by, unblocked_by_on_replication
-        What to try where claims are blocked on a record.
-    """
-
-    said_by: str = "the author"
-    needs: Mapping[str, str] = field(default_factory=dict)
-    replication: str = "a replication"
-    digests: re.Pattern[str] = re.compile("")
+    said_by: str = "the author"  # Whose statements these are.
+    needs: Mapping[str, str] = field(default_factory=dict)  # By the codes of Claim.needs.
+    replication: str = "a replication"  # Of a subject that the statements are not about.
+    digests: re.Pattern[str] = re.compile("")  # Finds those that stand in the heading.
+    # What to try where claims are blocked on a record, and on one of a replication.
     unblocked_by: str = "another subject"
     unblocked_by_on_replication: str = "another subject"
 
@@ -56,31 +43,19 @@ class Figure:
 
 @dataclass(frozen=True)
 class Suite:
-    """What is judged, and how it is opened and broken.
+    """What is judged, and how it is opened and broken."""
 
-    Attributes
-    ----------
-    statements
-        What claims decide, by name, in the order of reports.
-    open
-        Opens the subject under test, or raises an error of one line.
-    control
-        Breaks a copy of a subject in the way of this name.
-    weaker
-        Other measurements of a subject, strongest first, for claims that are blocked on it.
-    is_replication
-        Whether the statements are about another subject than this one.
-    figures
-        Figures for the page of a report.
-    words
-        What reports call things.
-    """
-
+    # What claims decide, by name, in the order of reports.
     statements: Mapping[str, Statement]
+    # Opens the subject under test, or raises an error of one line.
     open: Callable[[], Subject]
+    # Breaks a copy of a subject in the way of this name.
     control: Callable[[Subject, str], Subject]
+    # Other measurements of a subject, strongest first, for claims that are blocked on it.
     weaker: Callable[[Subject], Sequence[Subject]] = lambda _: ()
+    # Whether the statements are about another subject than this one.
     is_replication: Callable[[Subject], bool] = lambda _: False
+    # Figures for the page of a report.
     figures: Callable[[Report], Sequence[Figure]] = lambda _: ()
     words: Words = Words()
 

@@ -9,14 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from gpt2_helix.judging import wording
-from gpt2_helix.judging.claim import BLOCKED, CONFIRMED, PARTLY, REFUTED
 from gpt2_helix.judging.report import About, ClaimVerdict, Report
 from gpt2_helix.judging.suite import Words
 
 WIDEST = 110
 """Columns that are used of a wider terminal: longer lines are hard to follow."""
 CONTROLS_ARE = "(controls: broken copies, on which a claim must be refuted; -v names them)"
-COLOURS = {CONFIRMED: "green", REFUTED: "red", BLOCKED: "yellow", PARTLY: "yellow"}
+COLOURS = {"confirmed": "green", "refuted": "red", "blocked": "yellow", "partly judged": "yellow"}
 
 
 def text(report: Report, words: Words, width: int) -> str:
@@ -49,7 +48,7 @@ def claims(
 ) -> str:
     """Show each claim: a line with its verdict and the number that says most, or everything."""
     about = report.subject
-    told = [c for c in report.claims if verbose or c.verdict != BLOCKED]
+    told = [c for c in report.claims if verbose or c.verdict != "blocked"]
     table = _table()
     for claim in told:
         if verbose:
@@ -59,7 +58,7 @@ def claims(
             said = wording.said(claim, about.evidence)
             table.add_row(_word(claim.verdict), Text.assemble((claim.id, "bold"), "  ", said))
     if untold := [c for c in report.claims if c not in told]:
-        table.add_row(_word(BLOCKED), wording.blocked(untold, about, words))
+        table.add_row(_word("blocked"), wording.blocked(untold, about, words))
     lines = [_printed(table, width, colour)]
     if not verbose:
         sources = dict.fromkeys(c.source for c in told if c.source)
@@ -106,7 +105,7 @@ def _table() -> Table:
 
 
 def _word(verdict: str) -> Text:
-    return Text(verdict.upper() if verdict == REFUTED else verdict, COLOURS[verdict])
+    return Text(verdict.upper() if verdict == "refuted" else verdict, COLOURS[verdict])
 
 
 def _printed(table: Table, width: int, colour: bool) -> str:

@@ -3,13 +3,10 @@
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from gpt2_helix.judging.claim import (
-    BLOCKED,
-    CONFIRMED,
-    PARTLY,
-    REFUTED,
     Assess,
     Claim,
     ClaimError,
@@ -41,18 +38,12 @@ class Trial:
         self.suite = suite
         self.subject = subject
         self._evidence = [subject, *suite.weaker(subject)]
-        self._controls: dict[tuple[int, str], Subject] = {}
+        self._control = cache(suite.control)
 
     def run(self, claim: Claim, assess: Assess) -> "tuple[ClaimVerdict, Assessment]":
         """Run one claim; see ``run_claim``."""
         self.suite.check(claim)
         return run_claim(claim, assess, self._evidence, self._control)
-
-    def _control(self, subject: Subject, name: str) -> Subject:
-        key = (id(subject), name)
-        if key not in self._controls:
-            self._controls[key] = self.suite.control(subject, name)
-        return self._controls[key]
 
     def about(self) -> About:
         """What is judged, with the parts of it that claims have found so far."""
@@ -109,12 +100,12 @@ def run_claim(
     subject, found = _on_strongest(claim, assess, subjects)
     controls: list[ControlVerdict] = []
     verdict, reason = found.verdict, found.reason
-    if verdict != BLOCKED:
+    if verdict != "blocked":
         published = subject.evidence == "published"
         names = claim.refuted_by_published if published else claim.refuted_by
         controls = [_on_control(claim, assess, subject, name, control) for name in names]
         if reason_of_controls := _not_refuted(controls):
-            verdict, reason = REFUTED, reason or reason_of_controls
+            verdict, reason = "refuted", reason or reason_of_controls
     return (
         ClaimVerdict(
             id=claim.id,
@@ -127,7 +118,7 @@ def run_claim(
             tolerance=found.tolerance,
             missing=list(found.missing),
             controls=controls,
-            reason=reason if verdict == REFUTED else "",
+            reason=reason if verdict == "refuted" else "",
             says=inspect.getdoc(assess) or "",
             post=claim.post,
             why=claim.why,
@@ -141,10 +132,10 @@ def _on_strongest(
 ) -> tuple[Subject, Assessment]:
     """The first evidence that the claim is not blocked on; the first of all if there is none."""
     first = assess_on(claim, assess, subjects[0])
-    if first.verdict == BLOCKED:
+    if first.verdict == "blocked":
         for weaker in subjects[1:]:
             found = assess_on(claim, assess, weaker)
-            if found.verdict != BLOCKED:
+            if found.verdict != "blocked":
                 return weaker, found
     return subjects[0], first
 
@@ -155,17 +146,17 @@ def _on_control(
     try:
         broken = control(subject, name)
     except (MissingInputError, SubjectError) as absent:
-        return ControlVerdict(name, BLOCKED, str(absent))
+        return ControlVerdict(name, "blocked", str(absent))
     found = assess_on(claim, assess, broken)
     return ControlVerdict(name, found.verdict, found.reason)
 
 
 def _not_refuted(controls: Sequence[ControlVerdict]) -> str:
     """What is wrong with a claim that does not refute its controls; empty if it does."""
-    standing = [c.name for c in controls if c.verdict == CONFIRMED]
+    standing = [c.name for c in controls if c.verdict == "confirmed"]
     if standing:
         return f"the claim does not refute {', '.join(standing)}"
-    if all(c.verdict == BLOCKED for c in controls):
+    if all(c.verdict == "blocked" for c in controls):
         why = controls[0].reason if controls else "none is named for this evidence"
         return f"no control could be judged ({why})"
     return ""
@@ -179,13 +170,13 @@ def assess_on(claim: Claim, assess: Assess, subject: Subject) -> Assessment:
         assess(subject=subject, measured=measured)
     except MissingInputError as missing:
         terms = dict(claim.tolerance)
-        return Assessment(BLOCKED, {}, terms, f"blocked: {missing}", tuple(missing.missing))
+        return Assessment("blocked", {}, terms, f"blocked: {missing}", tuple(missing.missing))
     except DegenerateModelError as degenerate:
-        return Assessment(REFUTED, {}, dict(claim.tolerance), str(degenerate))
+        return Assessment("refuted", {}, dict(claim.tolerance), str(degenerate))
     except AssertionError as failure:
         raised = failure
     _check_assertions(claim, measured, raised)
-    verdict: Verdict = REFUTED if raised else CONFIRMED
+    verdict: Verdict = "refuted" if raised else "confirmed"
     numbers = {name: _rounded(value) for name, value in measured.values.items()}
     reason = "; ".join(measured.broken)
     return Assessment(verdict, numbers, measured.tolerance, reason, raised=raised)
@@ -235,15 +226,15 @@ def _statement_verdict(
     name: str, statement: Statement, claims: Sequence[ClaimVerdict]
 ) -> StatementVerdict:
     found = {c.verdict for c in claims}
-    if REFUTED in found:
-        verdict: Verdict | Literal["partly judged"] = REFUTED
-    elif BLOCKED in found:
-        verdict = BLOCKED if found == {BLOCKED} else PARTLY
+    if "refuted" in found:
+        verdict: Verdict | Literal["partly judged"] = "refuted"
+    elif "blocked" in found:
+        verdict = "blocked" if found == {"blocked"} else "partly judged"
     else:
-        verdict = CONFIRMED
+        verdict = "confirmed"
     headline = statement_headline(claims, *statement.headline)
     controls = [control for c in claims for control in c.controls]
-    judged = {c.evidence for c in claims if c.verdict != BLOCKED}
+    judged = {c.evidence for c in claims if c.verdict != "blocked"}
     return StatementVerdict(
         id=name,
         says=statement.says,
@@ -253,5 +244,5 @@ def _statement_verdict(
         evidence=[e for e in ("live", "recorded", "published") if e in judged],
         claims=len(claims),
         controls=len(controls),
-        controls_refuted=sum(c.verdict == REFUTED for c in controls),
+        controls_refuted=sum(c.verdict == "refuted" for c in controls),
     )

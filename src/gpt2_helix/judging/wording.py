@@ -3,14 +3,14 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from gpt2_helix.judging.claim import BLOCKED, CONFIRMED, REFUTED, Verdict, labelled
+from gpt2_helix.judging.claim import Verdict, labelled
 from gpt2_helix.judging.headline import nearest_bound
 from gpt2_helix.judging.report import About, ClaimVerdict, Report, StatementVerdict
 from gpt2_helix.judging.suite import Words
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
 """Between a name and its digest."""
-VERDICTS: tuple[Verdict, ...] = (CONFIRMED, REFUTED, BLOCKED)
+VERDICTS: tuple[Verdict, ...] = ("confirmed", "refuted", "blocked")
 
 
 def heading(about: About, words: Words) -> list[str]:
@@ -93,7 +93,7 @@ def facts(claim: ClaimVerdict) -> list[str]:
         lines.append(f"missing: {', '.join(claim.missing)}")
     if claim.reason:
         lines.append(claim.reason)
-    for verdict in (REFUTED, BLOCKED, CONFIRMED):
+    for verdict in ("refuted", "blocked", "confirmed"):
         if named := [c.name for c in claim.controls if c.verdict == verdict]:
             lines.append(f"controls {verdict}: {', '.join(named)}")
     return lines
