@@ -1,6 +1,7 @@
 """From claims to verdicts: what is confirmed, refuted, blocked, and what gives no verdict."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -134,6 +135,13 @@ def test_a_claim_may_stop_at_a_bound_that_is_broken_and_not_before() -> None:
     assert verdict_on(terms, Toy(1), assess=stops).verdict == "confirmed"
     with pytest.raises(ClaimError, match="expected costly to be measured"):
         verdict_on(terms, Toy(2), assess=stops)
+
+
+def test_of_a_number_that_was_estimated_its_mean_is_kept() -> None:
+    estimates = {"a": SimpleNamespace(mean=2.0), "b": SimpleNamespace(mean=1.0)}
+    measured = Measured({"value": ">= 1"})
+    assert measured(value=estimates, other=SimpleNamespace(mean=0.5))
+    assert measured.values == {"value": {"a": 2.0, "b": 1.0}, "other": 0.5}
 
 
 def test_nan_gives_no_verdict() -> None:

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Protocol, SupportsFloat, TypeVar
 
 from gpt2_helix.judging.errors import SubjectError
 
@@ -21,6 +21,16 @@ Evidence = Literal["live", "recorded", "published"]
 """Measured in this run, measured earlier by this project, or measured by others."""
 Number = float | int | bool
 MeasuredValue = Number | dict[str, Number]
+
+
+class Sampled(Protocol):
+    """A number that was estimated from a sample."""
+
+    @property
+    def mean(self) -> float:
+        """The number."""
+
+
 Assess = Callable[..., None]
 """A claim's function, called with a ``subject`` and a ``measured``."""
 
@@ -125,7 +135,9 @@ class Measured:
         self.tolerance = dict(tolerance)
         self.values: dict[str, MeasuredValue] = {}
 
-    def __call__(self, **values: Number | Mapping[Any, Number] | None) -> Outcome:
+    def __call__(
+        self, **values: Number | Sampled | Mapping[Any, Number] | Mapping[Any, Sampled] | None
+    ) -> Outcome:
         """Keep numbers by name, or several by name and key; each must be finite.
 
         None in place of a number: it would say nothing of this subject, so its bound is dropped.
@@ -134,7 +146,11 @@ class Measured:
             if value is None:
                 self.tolerance.pop(name, None)
                 continue
-            kept = {str(k): n for k, n in value.items()} if isinstance(value, Mapping) else value
+            kept: MeasuredValue = (
+                {str(key): _number(number) for key, number in value.items()}
+                if isinstance(value, Mapping)
+                else _number(value)
+            )
             if kept == {}:
                 raise ClaimError(f"expected a number under {name}, found none")
             for label, number in labelled(name, kept):
@@ -154,6 +170,11 @@ class Measured:
             for label, number in labelled(name, self.values[name]) if bound else ():
                 if bound and not keeps(number, bound):
                     yield f"{label} {number:.4g}, must be {bound}"
+
+
+def _number(value: Number | Sampled) -> Number:
+    # Numbers of numpy are numbers too, and have a method of this name.
+    return value if isinstance(value, SupportsFloat) else value.mean
 
 
 def is_bound(text: str) -> bool:

@@ -121,7 +121,7 @@ def write(
         weights=dict(weights),
         source=dict(source) if source else None,
         found=dict(found),
-        parameters=dict(parameters),
+        parameters=_as_json(parameters),
         measured=_plain(measured),
         controls={control: _plain(results) for control, results in of_controls.items()},
     )
@@ -148,9 +148,9 @@ def keep(folder: Path, name: str, parameters: Mapping[str, Any]) -> str | None:
     if record is None or not record.measured:
         write(folder, name, {}, {}, {}, parameters=parameters)
         return None
-    if record.parameters != parameters:
+    if record.parameters != (chosen := _as_json(parameters)):
         raise SubjectError(
-            f"{path}: expected a record made with {parameters} as params.yaml says, "
+            f"{path}: expected a record made with {chosen} as params.yaml says, "
             f"found one made with {record.parameters} and no weights to measure again"
         )
     return record.date
@@ -254,6 +254,11 @@ def load(path: Path) -> Record:
 def _parsed(text: str) -> Record:
     record: Record = adapter(Record).validate_python(json.loads(text))
     return record
+
+
+def _as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(json.dumps(dict(parameters)))
+    return found
 
 
 def _plain(results: Results) -> dict[str, Any]:

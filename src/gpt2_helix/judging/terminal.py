@@ -114,6 +114,7 @@ def _printed(table: Table, width: int, colour: bool) -> str:
         width=min(width, WIDEST),
         color_system="standard" if colour else None,
         force_terminal=colour,
+        force_jupyter=False,
         highlight=False,
         markup=False,
         emoji=False,
