@@ -27,7 +27,7 @@ class MissingInputError(Exception):
     Attributes
     ----------
     missing
-        Names of what is not there: tensors, files, heads or recorded measurements.
+        Names of what is not there: tensors, files, parts or recorded measurements.
     """
 
     def __init__(self, missing: list[str], where: str) -> None:
