@@ -1,24 +1,20 @@
 """The engine run by pytest, as a user runs it, on a die."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
 from pathlib import Path
 
 import pytest
 
 from gpt2_helix.judging.collect import declared
 from judging import dice
+from judging.running import Run, run_pytest
 
-Run = subprocess.CompletedProcess[str]
 Claims = Callable[..., Run]
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Claims:
+def run(tmp_path: Path) -> Claims:
     """Run the claims of the die in a folder of their own, with some of its text replaced."""
 
     def run(*options: str, suite: str = "judging.dice", **replaced: str) -> Run:
@@ -29,16 +25,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Claims:
         (tmp_path / "claims").mkdir(exist_ok=True)
         (tmp_path / "claims/test_die.py").write_text(text)
         (tmp_path / "pytest.ini").write_text("[pytest]\n")
-        plugins = ["gpt2_helix.judging.plugin", "no:cacheprovider", "no:unraisableexception"]
-        plugins += [suite] if suite else []
-        named = [part for plugin in plugins for part in ("-p", plugin)]
-        out, err = StringIO(), StringIO()
-        with monkeypatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
-            patched.chdir(tmp_path)
-            code = pytest.main([*named, "--import-mode=importlib", "claims", *options])
-        for name in [name for name in sys.modules if name.partition(".")[0] == "claims"]:
-            del sys.modules[name]  # The next run may be of another text.
-        return subprocess.CompletedProcess(options, code, out.getvalue(), err.getvalue())
+        plugins = ["-p", "gpt2_helix.judging.plugin", *(("-p", suite) if suite else ())]
+        return run_pytest(tmp_path, *plugins, "--import-mode=importlib", "claims", *options)
 
     return run
 

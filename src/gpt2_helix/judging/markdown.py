@@ -24,9 +24,7 @@ def statements_table(report: Report, words: Words, link: Link) -> str:
         )
         controls = f"{s.controls_refuted} of {s.controls}" if s.controls else ""
         evidence = " and ".join(s.evidence)
-        rows.append(
-            [s.says, _bold(s.verdict), wording.headline(s), evidence, linked, controls],
-        )
+        rows.append([s.says, _bold(s.verdict), wording.headline(s), evidence, linked, controls])
     header = [f"{words.said_by} says", "verdict", "the number that says most", "evidence", "claims"]
     return table([*header, "controls refuted"], rows)
 

@@ -18,17 +18,23 @@ from gpt2_helix.judging.claim import (
 )
 from gpt2_helix.judging.errors import DegenerateModelError, MissingInputError, SubjectError
 from gpt2_helix.judging.headline import statement_headline
-from gpt2_helix.judging.report import (
-    About,
-    ClaimVerdict,
-    ControlVerdict,
-    Report,
-    StatementVerdict,
-)
+from gpt2_helix.judging.report import About, ClaimVerdict, ControlVerdict, Report, StatementVerdict
 from gpt2_helix.judging.suite import Statement, Suite
 
 Control = Callable[[Subject, str], Subject]
 """Gives the broken copy of a subject, by name."""
+
+
+@dataclass(frozen=True)
+class Assessment:
+    """A claim's function called on one subject."""
+
+    verdict: Verdict
+    numbers: dict[str, MeasuredValue]
+    tolerance: dict[str, str]
+    reason: str = ""
+    missing: tuple[str, ...] = ()
+    raised: AssertionError | None = None
 
 
 class Trial:
@@ -40,7 +46,7 @@ class Trial:
         self._evidence = [subject, *suite.weaker(subject)]
         self._control = cache(suite.control)
 
-    def run(self, claim: Claim, assess: Assess) -> "tuple[ClaimVerdict, Assessment]":
+    def run(self, claim: Claim, assess: Assess) -> tuple[ClaimVerdict, Assessment]:
         """Run one claim; see ``run_claim``."""
         self.suite.check(claim)
         return run_claim(claim, assess, self._evidence, self._control)
@@ -65,18 +71,6 @@ class Trial:
         order = list(self.suite.statements)
         claims = sorted(verdicts, key=lambda v: (order.index(v.statement), v.id))
         return Report(1, about, roll_up(claims, self.suite.statements), claims)
-
-
-@dataclass(frozen=True)
-class Assessment:
-    """A claim's function called on one subject."""
-
-    verdict: Verdict
-    numbers: dict[str, MeasuredValue]
-    tolerance: dict[str, str]
-    reason: str = ""
-    missing: tuple[str, ...] = ()
-    raised: AssertionError | None = None
 
 
 def run_claim(
