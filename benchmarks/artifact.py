@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gpt2_helix.claim import labelled
-from gpt2_helix.plugin import declared
+from gpt2_helix.judging.claim import labelled
+from gpt2_helix.judging.collect import declared
 
 ROOT = Path(__file__).parent.parent
 BEGINS, ENDS = "<!-- claims -->\n", "<!-- /claims -->"

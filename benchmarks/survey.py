@@ -23,7 +23,7 @@ import torch
 from gpt2_helix.models import gpt2
 from gpt2_helix.models.architecture import W_POS
 from gpt2_helix.models.model import Model
-from gpt2_helix.subjects import open_subject
+from gpt2_helix.suite.subjects import open_subject
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gpt2_helix.claim import Measured, Subject
+from gpt2_helix.judging.claim import Measured, Subject
 from gpt2_helix.measure import architecture
 
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from gpt2_helix.claim import Measured, Subject
+from gpt2_helix.judging.claim import Measured, Subject
 from gpt2_helix.measure import averaging
 
 

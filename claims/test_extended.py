@@ -12,8 +12,8 @@ does not feed extended embeddings or content alone.
 
 import pytest
 
-from gpt2_helix.claim import Measured, Subject
 from gpt2_helix.families import BREAK_ATTENTION_ALONE
+from gpt2_helix.judging.claim import Measured, Subject
 from gpt2_helix.measure import attention_only, extended
 
 ATTENDS = {"attention": ">= 0.1"}

@@ -17,7 +17,7 @@ published (``--subject published:notebook``), and on GPT-2 small once it is run.
 
 import pytest
 
-from gpt2_helix.claim import Measured, Subject
+from gpt2_helix.judging.claim import Measured, Subject
 from gpt2_helix.measure import heads
 
 

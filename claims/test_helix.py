@@ -7,7 +7,7 @@ prompt and row 1023 was never trained.
 
 import pytest
 
-from gpt2_helix.claim import Measured, Subject
+from gpt2_helix.judging.claim import Measured, Subject
 from gpt2_helix.measure import helix
 
 

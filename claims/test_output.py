@@ -6,7 +6,7 @@ Each group size is compared with intact positions on the same windows of text.
 
 import pytest
 
-from gpt2_helix.claim import Measured, Subject
+from gpt2_helix.judging.claim import Measured, Subject
 from gpt2_helix.measure import output
 
 SMALL = (5, 10, 20)

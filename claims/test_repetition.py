@@ -7,7 +7,7 @@ a prefix of three letters or more. None of the tolerances was tuned on GPT-2.
 
 import pytest
 
-from gpt2_helix.claim import Measured, Subject
+from gpt2_helix.judging.claim import Measured, Subject
 from gpt2_helix.measure import repetition
 
 

@@ -28,7 +28,7 @@ from matplotlib.transforms import Bbox
 
 import explore
 import style
-from gpt2_helix import records
+from gpt2_helix.judging import records
 
 LINE = 140
 """Letters in a line of a drawn caption."""

@@ -11,8 +11,9 @@ from html import escape
 from typing import Any
 
 import style
-from gpt2_helix import present
 from gpt2_helix.doctoring import group_size
+from gpt2_helix.judging import wording
+from gpt2_helix.judging.report import Report, read
 
 PICTURED = {
     "helix": ("helix", "averaging"),
@@ -27,8 +28,8 @@ Numbers = Mapping[str, Any]
 
 def page(subject: str) -> str:
     """The page's HTML: the template with records and verdicts on them inside."""
-    report = json.loads((style.DATA / f"verdicts/{subject}.json").read_text(encoding="utf-8"))
-    tolerance = {claim["id"]: claim["tolerance"] for claim in report["claims"]}
+    report = read(style.DATA / f"verdicts/{subject}.json")
+    tolerance = {claim.id: claim.tolerance for claim in report.claims}
     data: dict[str, Any] = {"helix": _helix(subject), "kernels": _kernels(subject, tolerance)}
     filled = {
         "%SUBJECT%": escape(_name(subject)),
@@ -130,27 +131,27 @@ def _bound(bound: str) -> tuple[str, float]:
     return ("at least" if comparison.startswith(">") else "at most"), float(limit)
 
 
-def _statements(report: Numbers, named: Iterable[str]) -> str:
+def _statements(report: Report, named: Iterable[str]) -> str:
     """Statements of the post as a list, each with its verdict and the number that says most."""
-    by_id = {statement["id"]: statement for statement in report["statements"]}
+    by_id = {statement.id: statement for statement in report.statements}
     items = []
     for statement in (by_id[name] for name in named if name in by_id):
-        verdict, headline = statement["verdict"], present.headline(statement) or "not measured"
+        verdict, headline = statement.verdict, wording.headline(statement) or "not measured"
         items.append(
             f'<li class="{verdict.split()[0]}"><strong>{verdict}</strong> '
-            f"{escape(statement['says'])} <small>{escape(headline)}</small></li>"
+            f"{escape(statement.says)} <small>{escape(headline)}</small></li>"
         )
     return f'<ul class="statements">{"".join(items)}</ul>'
 
 
-def _not_pictured(report: Numbers) -> list[str]:
+def _not_pictured(report: Report) -> list[str]:
     pictured = {name for names in PICTURED.values() for name in names}
-    return [s["id"] for s in report["statements"] if s["id"] not in pictured]
+    return [s.id for s in report.statements if s.id not in pictured]
 
 
-def _published(report: Numbers) -> str:
+def _published(report: Report) -> str:
     """How the order of the heads agrees with that in the whole model; empty if not measured."""
-    measured = {claim["id"]: claim["measured"] for claim in report["claims"]}
+    measured = {claim.id: claim.measured for claim in report.claims}
     found = measured.get("attention-only.published", {})
     if not found:
         return ""

@@ -7,8 +7,8 @@ from pathlib import Path
 import typst
 
 from gpt2_helix.families import FAMILIES
+from gpt2_helix.judging.collect import declared
 from gpt2_helix.models.shipped import SEEDS
-from gpt2_helix.plugin import declared
 from gpt2_helix.weights.pins import HUB_MODELS
 
 SUBJECT = "gpt2"

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gpt2_helix.commands import add_weights, exit_code
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.models.shipped import SEEDS, SHIPPED
 from gpt2_helix.weights.pins import HUB_MODELS
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt2_helix import places, records
 from gpt2_helix.cli import open_model
-from gpt2_helix.errors import HubUnreachableError, MissingInputError, SubjectError
+from gpt2_helix.judging import records
+from gpt2_helix.judging.errors import HubUnreachableError, MissingInputError, SubjectError
 from gpt2_helix.measure import helix
 from gpt2_helix.models.model import Model
+from gpt2_helix.parameters import PARAMETERS
 from pipeline import tables
 
 FILES = ("curve.csv", "surrogate_curves.csv", "surrogates.csv")
@@ -21,7 +22,7 @@ def record(spec: str, folder: Path, weights: str | None = None, strict: bool = F
     If its weights are not available, the curves stay and one line says so; with ``strict``, that
     is an error.
     """
-    places.check_folder("--into", folder)
+    records.check_folder("--into", folder)
     try:
         write(open_model(spec, weights), folder)
     except (HubUnreachableError, MissingInputError) as error:
@@ -55,7 +56,7 @@ def write(model: Model, folder: Path) -> None:
 
 def _kept(folder: Path) -> str:
     """What happens to curves that cannot be measured; their record is that of the helix."""
-    day = records.keep(folder, "helix")
+    day = records.keep(folder, "helix", PARAMETERS.by_family["helix"])
     if not all((folder / file).exists() for file in FILES):
         raise SubjectError(f"{folder}: expected {', '.join(FILES)}, found not all of them")
     return f"kept as recorded {day}" if day else "not measured"

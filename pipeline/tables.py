@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gpt2_helix.claim import DIGITS
+from gpt2_helix.judging.claim import DIGITS
 
 
 def write(path: Path, header: Sequence[str], rows: Iterable[Iterable[object]]) -> None:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from gpt2_helix import records
 from gpt2_helix.cli import open_model
-from gpt2_helix.errors import HubUnreachableError, MissingInputError
+from gpt2_helix.judging import records
+from gpt2_helix.judging.errors import HubUnreachableError, MissingInputError
 from gpt2_helix.models import gpt2
 
 

@@ -6,8 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Generator, Mapping
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from jaxtyping import install_import_hook
 from safetensors.numpy import save_file
 
 from gpt2_helix.weights.tensors import Array
+from judging.running import run_pytest
 from support import CONFIG, ROOT, Claims, Folder, Run, helix_rows
 
 CHECKED = (
@@ -69,21 +68,13 @@ def run_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Claims:
     """Run ``pytest claims/`` in this process, without a network unless the test made one."""
 
     def run(*arguments: str, cwd: Path = ROOT, offline: bool = True) -> Run:
-        out, err = StringIO(), StringIO()
         where = [] if arguments[:1] == (".",) else ["claims/"]
-        # The second collects garbage, which takes long here; the run around this one does too.
-        without = ("-p", "no:cacheprovider", "-p", "no:unraisableexception")
-        command = [*where, *without, *arguments]
-        with monkeypatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
-            patched.chdir(cwd)
+        with monkeypatch.context() as patched:
             patched.setenv("COLUMNS", "160")
             if offline:
                 patched.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
                 patched.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-            code = pytest.main([*command])
-        for name in [name for name in sys.modules if name.partition(".")[0] == "claims"]:
-            del sys.modules[name]  # The next run may be of other files.
-        return Run(command, code, out.getvalue(), err.getvalue())
+            return run_pytest(cwd, *where, *arguments)
 
     return run
 

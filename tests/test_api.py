@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import gpt2_helix as gh
+from gpt2_helix.judging.report import plain
 from gpt2_helix.models.in_memory import StateDict
 from gpt2_helix.places import DATA
 from support import Claims, helix_rows, small
@@ -33,7 +34,7 @@ def without_names(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def test_on_the_record_all_is_as_with_pytest(run_claims: Claims, tmp_path: Path) -> None:
     verdicts = gh.judge("recorded:gpt2")
-    assert verdicts.report == by_pytest(run_claims, tmp_path, "--subject", "recorded:gpt2")
+    assert plain(verdicts.report) == by_pytest(run_claims, tmp_path, "--subject", "recorded:gpt2")
     assert len(verdicts) == len(set(verdicts)) == len(verdicts.claims)
     found = verdicts["helix.axis"]
     assert (found.verdict, found.evidence) == ("confirmed", "recorded")
@@ -47,7 +48,8 @@ def test_gpt2_is_its_record_where_it_cannot_be_had(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
-    assert gh.judge().report == gh.judge("gpt2").report == by_pytest(run_claims, tmp_path)
+    assert gh.judge().report == gh.judge("gpt2").report
+    assert plain(gh.judge().report) == by_pytest(run_claims, tmp_path)
 
 
 def test_mini_and_the_same_weights_in_memory_are_as_with_pytest(
@@ -61,11 +63,11 @@ def test_mini_and_the_same_weights_in_memory_are_as_with_pytest(
     assert len(expected) == len(QUICK)
     assert {c["evidence"] for c in expected} == {"live"}
     of_weights = [c for c in expected if c["statement"] != "previous-token"]
-    assert gh.judge("mini", QUICK[:-1]).report["claims"] == of_weights
+    assert plain(gh.judge("mini", QUICK[:-1]).report)["claims"] == of_weights
     held = GPT2LMHeadModel.from_pretrained(MINI)
     fast: Any = PreTrainedTokenizerFast
     tokenizer = fast(tokenizer_file=str(MINI / "tokenizer.json"))
-    in_memory = gh.judge(held, QUICK, tokenizer=tokenizer, windows=2).report
+    in_memory = plain(gh.judge(held, QUICK, tokenizer=tokenizer, windows=2).report)
     assert without_names(in_memory["claims"]) == without_names(expected)
     blocked = gh.judge(held, "heads.main-previous-token")["heads.main-previous-token"]
     assert blocked.verdict == "blocked"

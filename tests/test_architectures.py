@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import BertModel
 
-from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.errors import MissingInputError, SubjectError
 from gpt2_helix.measure import helix, kernels
 from gpt2_helix.models import on_text
 from gpt2_helix.models.config import Head

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2Model
 
-from gpt2_helix.errors import DegenerateModelError, MissingInputError
+from gpt2_helix.judging.errors import DegenerateModelError, MissingInputError
 from gpt2_helix.measure import attention_beside, attention_only, attention_published, extended
 from gpt2_helix.measure.attention_only import Window
 from gpt2_helix.models import gpt2

@@ -11,10 +11,10 @@ from functools import cache
 import numpy as np
 import pytest
 
+from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import attention_only, extended
 from gpt2_helix.models.built import open_built
 from gpt2_helix.models.shipped import SEEDS
-from gpt2_helix.records import RecordedSubject
 from gpt2_helix.texts import Material
 from support import ROOT
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gpt2_helix import cli, plugin
-from gpt2_helix.claim import BLOCKED
+from gpt2_helix import publish
+from gpt2_helix.judging.collect import declared
 from gpt2_helix.models.shipped import SHIPPED
 from support import ROOT
 
@@ -44,20 +44,20 @@ def test_the_tables_are_those_of_the_recorded_verdicts(
     shutil.copy(ROOT / "README.md", tmp_path)
     monkeypatch.chdir(tmp_path)
     shipped = [Path(f"data/verdicts/{name}.json") for name in SHIPPED]
-    cli.put_tables([Path("data/verdicts/gpt2.json")], Path("README.md"))
-    cli.put_tables(shipped, Path("README.md"))
-    cli.write_pages(sorted(Path("data/verdicts").glob("*.json")))
+    publish.put_tables([Path("data/verdicts/gpt2.json")], Path("README.md"))
+    publish.put_tables(shipped, Path("README.md"))
+    publish.write_pages(sorted(Path("data/verdicts").glob("*.json")))
     for made in (tmp_path / "README.md", *tmp_path.glob("data/verdicts/*.md")):
         assert made.read_text() == (ROOT / made.relative_to(tmp_path)).read_text()
     for claim in json.loads(shipped[0].read_text())["claims"]:
-        assert claim["verdict"] != BLOCKED or "D" in claim["needs"]
+        assert claim["verdict"] != "blocked" or "D" in claim["needs"]
 
 
 def test_every_claim_has_its_row_in_the_artifact_s_table() -> None:
     table = (ROOT / "ARTIFACT.md").read_text()
     report = json.loads((ROOT / "data/verdicts/gpt2.json").read_text())
     verdicts = {claim["id"]: claim["verdict"] for claim in report["claims"]}
-    for _, _, claim in plugin.declared(ROOT / "claims"):
+    for _, _, claim in declared(ROOT / "claims"):
         row = rf"^\| `{claim.id}` \| {claim.needs} \|.*\| {verdicts[claim.id]}[: ][^|]*\|$"
         assert re.search(row, table, re.MULTILINE), claim.id
 

@@ -13,8 +13,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from gpt2_helix import cli, families
+from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import averaging, helix, kernels
-from gpt2_helix.records import RecordedSubject
 from gpt2_helix.weights.pins import HUB_MODELS, HubModel
 from gpt2_helix.weights.tensors import sha256_of_file, sha256_of_tensor
 from pipeline import __main__ as pipeline

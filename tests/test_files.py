@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 from safetensors.torch import save as save_torch
 
-from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.errors import MissingInputError, SubjectError
 from gpt2_helix.models.architecture import ARCHITECTURES
 from gpt2_helix.models.config import TOO_MANY, read_config
 from gpt2_helix.models.model import Model
-from gpt2_helix.subjects import open_subject
+from gpt2_helix.suite.subjects import open_subject
 from gpt2_helix.weights.checkpoint import CheckpointFile, CheckpointInPart
 from gpt2_helix.weights.tensors import Array, SafetensorsFile, SafetensorsInPart
 from support import CONFIG, Folder, checkpoint, helix_rows

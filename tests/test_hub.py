@@ -19,7 +19,7 @@ import torch
 from huggingface_hub import constants, hf_hub_download
 from safetensors.numpy import save
 
-from gpt2_helix.errors import HubUnreachableError, MissingInputError, SubjectError
+from gpt2_helix.judging.errors import HubUnreachableError, MissingInputError, SubjectError
 from gpt2_helix.weights import hub as hub_module
 from gpt2_helix.weights import ranged
 from gpt2_helix.weights.hub import HubTensors, Repository

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from gpt2_helix import doctoring
-from gpt2_helix.controls import sinusoid_table
-from gpt2_helix.errors import DegenerateModelError, MissingInputError
+from gpt2_helix.judging.errors import DegenerateModelError, MissingInputError
 from gpt2_helix.measure import averaging, helix, kernels, positions
 from gpt2_helix.models.heads import AttentionBlock
+from gpt2_helix.suite.controls import sinusoid_table
 from support import ROOT, helix_rows
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from gpt2_helix import controls, subjects, texts
+from gpt2_helix import texts
 from gpt2_helix.measure import output, repetition
 from gpt2_helix.models.built import open_built
 from gpt2_helix.models.model import Model
+from gpt2_helix.suite import controls, subjects
 from support import Claims, Folder
 
 C, R = "confirmed", "refuted"

@@ -19,7 +19,7 @@ import draw
 import explore
 import style
 from gpt2_helix.doctoring import average_in_groups, group_size
-from gpt2_helix.statements import STATEMENTS
+from gpt2_helix.suite.statements import STATEMENTS
 from support import ROOT
 
 PAGE = ROOT / "paper/figures/explore.html"

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from gpt2_helix import parameters
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 from support import ROOT
 
 

@@ -15,8 +15,8 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from gpt2_helix import records
 from gpt2_helix.families import FAMILIES
+from gpt2_helix.judging import records
 from gpt2_helix.measure import helix
 from gpt2_helix.models.shipped import SEEDS, SHIPPED
 from gpt2_helix.parameters import PARAMETERS
@@ -290,9 +290,9 @@ def test_another_model_is_not_measured_in_gpt2_s_place(command: Command, folder:
 
 
 def test_a_family_that_was_never_measured_gets_a_record_of_nothing(tmp_path: Path) -> None:
-    assert records.keep(tmp_path, "helix") is None
+    assert records.keep(tmp_path, "helix", {}) is None
     assert json.loads((tmp_path / "helix.json").read_text())["measured"] == {}
-    assert records.keep(tmp_path, "helix") is None
+    assert records.keep(tmp_path, "helix", {}) is None
 
 
 def test_a_figure_of_what_was_never_measured_is_said_not_to_be_drawn(

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from gpt2_helix.doctoring import INTACT
-from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import heads, published
 from gpt2_helix.models.config import Head
 from gpt2_helix.published.attention import read_previous_token
-from gpt2_helix.records import RecordedSubject
 from gpt2_helix.weights.tensors import Array
 from pipeline import __main__ as pipeline
 from pipeline.digitising.notebook import SHOWN, read_notebook

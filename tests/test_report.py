@@ -1,10 +1,57 @@
-"""The page that ``pytest claims/ --report`` writes."""
+"""What is shown of GPT-2 small's verdicts: in a terminal, on pages and in tables."""
 
 import re
 from pathlib import Path
 
-from gpt2_helix import report
-from support import Claims, Folder
+import pytest
+
+import gpt2_helix as gh
+from gpt2_helix import cli, publish
+from gpt2_helix.judging import markdown, report, terminal, wording
+from gpt2_helix.judging.collect import declared
+from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix.judging.headline import nearest_bound
+from gpt2_helix.judging.report import Report
+from gpt2_helix.places import CLAIMS
+from gpt2_helix.suite.statements import WORDS
+from support import ROOT, Claims, Folder
+
+VERDICTS = sorted((ROOT / "data/verdicts").glob("*.json"))
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Report:
+    return gh.judge("recorded:gpt2").report
+
+
+@pytest.mark.parametrize("path", VERDICTS, ids=lambda path: path.stem)
+def test_what_was_written_is_read_and_written_again_with_the_same_bytes(
+    path: Path, tmp_path: Path
+) -> None:
+    found = report.read(path)
+    assert len(found.claims) == 27
+    report.write(tmp_path / "again.json", found)
+    assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_text_fits_and_each_claim_is_one_line(recorded: Report, width: int) -> None:
+    lines = terminal.text(recorded, WORDS, width).splitlines()
+    assert max(map(len, lines)) <= width
+    for c in recorded.claims:
+        shown = [line for line in lines if f" {c.id} " in line]
+        assert len(shown) == (c.verdict != "blocked")
+        for line in shown:
+            label, number, bound = nearest_bound(c) or ("", 0, "")
+            assert f" {label} {number:.4g} ({bound})" in line
+    for s in recorded.statements:
+        assert any(line.split()[1:3] == s.says.split()[:2] for line in lines)
+
+
+def test_no_word_is_broken(recorded: Report) -> None:
+    whole = terminal.text(recorded, WORDS, 10**6).split()
+    for width in (60, 80):
+        assert terminal.text(recorded, WORDS, width).split() == whole
 
 
 def test_the_recorded_verdicts_make_a_page_with_their_figures(
@@ -13,13 +60,7 @@ def test_the_recorded_verdicts_make_a_page_with_their_figures(
     ran = run_claims("--subject", "recorded:gpt2", "--report", str(tmp_path / "report"))
     assert ran.returncode == 0, ran.stdout
     page = (tmp_path / "report/index.html").read_text()
-    assert (
-        page.count('<section id="')
-        == page.count("<h2><code>")
-        == len(re.findall("<tr><td><a ", page))
-    )
     assert 'aria-label="3.02, must be &gt;= 2"' in page
-    assert 'random-walk <span class="refuted">refuted</span>' in page
     assert page.count('id="figure-helix"') == 1
     assert page.count('href="#figure-helix"') >= 1
     assert page.count("published in <code>adamyedidia/resid_viewer@cce15e93</code>") == 2
@@ -36,10 +77,32 @@ def test_figures_of_other_weights_are_left_out(
     assert "Missing: <code>h.0.ln_1.weight" in page
 
 
-def test_a_number_stands_on_its_side_of_the_bound() -> None:
-    for value, bound, kept in ((3.0, ">= 2", True), (0.999, ">= 0.99", True), (9, "< 1", False)):
-        svg = report._line(value, bound)
-        (dot,) = re.findall(r'cx="([\d.]+)"', svg)
-        left, width = map(float, re.findall(r'rect x="([\d.]+)" y="14" width="([\d.]+)"', svg)[0])
-        assert (left <= float(dot) <= left + width) is kept
-    assert 'cx="170.0"' in report._line(12, "== 12")
+def test_tables_are_put_between_the_markers_and_every_number_on_a_page(
+    recorded: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "verdicts").mkdir()
+    path, readme = tmp_path / "verdicts/gpt2.json", tmp_path / "README.md"
+    report.write(path, recorded)
+    readme.write_text("a\n<!-- statements -->\nwhat was here before\n<!-- /statements -->\nb\n")
+    assert cli.main(["table", str(path), "--into", str(readme)]) == 0
+    text = readme.read_text()
+    assert text.startswith("a\n<!-- statements -->\n\n| the post says |")
+    assert text.endswith("|\n\n<!-- /statements -->\nb\n")
+    assert "what was here before" not in text
+    assert "claims/test_helix.py)" in text
+    assert cli.main(["pages", str(path)]) == 0
+    page = path.with_suffix(".md").read_text()
+    for c in recorded.claims:
+        assert f"### `{c.id}`: {c.verdict}" in page
+        for label, number, _ in wording.numbers(c):
+            assert f"| `{label}` | {number} |" in page
+    assert cli.main(["table", str(path), str(path), "--into", str(readme)]) == 2
+    assert "expected a line <!-- replication -->, found none" in capsys.readouterr().err
+    readme.write_text("<!-- statements -->\n")
+    with pytest.raises(SubjectError, match="expected <!-- /statements --> after"):
+        publish.put_tables([path], readme)
+
+
+def test_every_family_of_claims_is_linked_to_its_file() -> None:
+    for path, _, terms in declared(CLAIMS):
+        assert path.name == publish.file_of(markdown.family(terms.id))

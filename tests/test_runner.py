@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from gpt2_helix.doctoring import INTACT, Positions, average_in_groups, doctor, doctor_all
-from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.errors import MissingInputError, SubjectError
 from gpt2_helix.measure import heads, output, patterns, repetition
 from gpt2_helix.models import gpt2, on_text
 from gpt2_helix.models.config import Head, config_from

@@ -3,6 +3,9 @@
 import ast
 import importlib
 import os
+import re
+import shutil
+import subprocess
 import sys
 import traceback
 from functools import cache
@@ -105,19 +108,25 @@ def test_every_module_imports_alone() -> None:
 
 TEST_TOOLS = {"pytest", "_pytest", "gpt2_helix.plugin"}
 DRAWING = {"matplotlib", "dvc"}
-MODELS = {"gpt2_helix.models", "gpt2_helix.weights", "gpt2_helix.measure", "gpt2_helix.subjects"}
+MODELS = {
+    "gpt2_helix.models",
+    "gpt2_helix.weights",
+    "gpt2_helix.measure",
+    "gpt2_helix.suite.subjects",
+}
 LAYERS = [
     # Layer, what it never imports, and whether imports inside functions count.
     ("gpt2_helix", {"pipeline"}, True),
-    ("gpt2_helix.claim", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True),
-    ("gpt2_helix.statements", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True),
-    ("gpt2_helix.present", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True),
-    ("gpt2_helix.measure", {*TEST_TOOLS, *DRAWING, "gpt2_helix.subjects"}, True),
+    *(
+        (f"gpt2_helix.{layer}", {*TEST_TOOLS, *DRAWING, *MODELS, "torch"}, True)
+        for layer in ("judging.trial", "judging.terminal", "judging.page", "suite.statements")
+    ),
+    ("gpt2_helix.measure", {*TEST_TOOLS, *DRAWING, "gpt2_helix.suite.subjects"}, True),
     ("gpt2_helix.measure", {"torch"}, False),
-    ("gpt2_helix.models", {*TEST_TOOLS, *DRAWING, "gpt2_helix.subjects"}, True),
+    ("gpt2_helix.models", {*TEST_TOOLS, *DRAWING, "gpt2_helix.suite.subjects"}, True),
     ("gpt2_helix.weights", {*TEST_TOOLS, *DRAWING, *MODELS - {"gpt2_helix.weights"}}, True),
     # What claims about positions wait for.
-    ("gpt2_helix.subjects", {"torch", "transformers", "pyarrow", "scipy.stats"}, False),
+    ("gpt2_helix.suite.subjects", {"torch", "transformers", "pyarrow", "scipy.stats"}, False),
 ]
 
 
@@ -136,11 +145,43 @@ def test_a_layer_imports_nothing_from_above(
         assert not found, f"{module} imports {', '.join(sorted(found))}"
 
 
+def test_the_engine_imports_nothing_of_what_it_judges() -> None:
+    for module in inside(set(MODULES), {"gpt2_helix.judging"}):
+        others = inside(reached(module), {"gpt2_helix", "torch", "transformers"})
+        assert others == inside(others, {"gpt2_helix.judging"})
+    for path in (ROOT / "src/gpt2_helix/judging").iterdir():
+        if path.is_file():
+            assert not re.search(r"GPT|wpe|attention|model|helix(?!\.judging)", path.read_text())
+
+
+def test_the_guide_shows_the_suite_that_the_engine_s_tests_run() -> None:
+    _, suite = (ROOT / "tests/judging/dice.py").read_text().split('"""\n', 1)
+    assert suite.strip() in (ROOT / "CONTRIBUTING.md").read_text()
+
+
+def test_the_engine_and_its_tests_run_without_the_rest_of_the_package(tmp_path: Path) -> None:
+    for part in ("src/gpt2_helix/judging", "tests/judging"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "src/gpt2_helix/__init__.py").touch()
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    command = [sys.executable, "-m", "pytest", "tests", "-q", "-p", "gpt2_helix.judging.plugin"]
+    ran = subprocess.run(
+        [*command, "--import-mode=importlib", "-p", "no:anyio", "-p", "no:hypothesispytest"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path / 'src'}{os.pathsep}{tmp_path / 'tests'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert " passed" in ran.stdout
+
+
 @pytest.mark.parametrize("room", ["figures", "paper"])
 def test_what_is_drawn_comes_from_records_and_not_from_a_model(room: str) -> None:
     for path in (ROOT / room).glob("*.py"):
         found = imports(path)
         for name in found & MODULES.keys():
             found = found | reached(name, in_functions=False)
-        never = {"torch", "gpt2_helix.models.model", "gpt2_helix.subjects"}
+        never = {"torch", "gpt2_helix.models.model", "gpt2_helix.suite.subjects"}
         assert not inside(found, never), f"{path.name}: {inside(found, never)}"

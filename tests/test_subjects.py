@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from gpt2_helix import controls
-from gpt2_helix.errors import HubUnreachableError, MissingInputError, SubjectError
+from gpt2_helix.judging.errors import HubUnreachableError, MissingInputError, SubjectError
+from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import helix, kernels
 from gpt2_helix.models.model import Model
-from gpt2_helix.records import RecordedSubject
-from gpt2_helix.subjects import open_subject
+from gpt2_helix.suite import controls
+from gpt2_helix.suite.subjects import open_subject
 from gpt2_helix.texts import Material
 from gpt2_helix.weights.pins import HUB_MODELS
 from support import Folder, helix_rows

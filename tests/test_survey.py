@@ -19,7 +19,7 @@ import torch
 from safetensors.numpy import save
 
 from gpt2_helix import survey
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.survey import expand
 from gpt2_helix.survey_figure import draw, figure_of
 from gpt2_helix.survey_rows import Row, read_table, write_table

@@ -12,10 +12,10 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 
 from gpt2_helix import texts
-from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.errors import MissingInputError, SubjectError
 from gpt2_helix.models.built import repeated_segments, word_tokenizer
 from gpt2_helix.models.model import Model
-from gpt2_helix.subjects import open_subject
+from gpt2_helix.suite.subjects import open_subject
 from support import ROOT, Folder, helix_rows
 
 CORPUS = ROOT / "data" / "texts"

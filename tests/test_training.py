@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 from transformers import GPT2LMHeadModel
 
 from gpt2_helix import doctoring, texts
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.measure import helix
 from gpt2_helix.models.config import config_from
 from gpt2_helix.models.runner import Runner

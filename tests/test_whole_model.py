@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from gpt2_helix import doctoring
+from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import attention_only, attention_whole
 from gpt2_helix.models import gpt2, on_text
 from gpt2_helix.models.config import Head, config_from
 from gpt2_helix.models.interventions import silence
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.readings import Readings
-from gpt2_helix.records import RecordedSubject
 from support import ROOT
 
 SIZES = {"n_layer": 3, "n_head": 2, "n_embd": 16, "n_positions": 40, "vocab_size": 30}

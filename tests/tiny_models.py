@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from gpt2_helix.models.model import Model
-from gpt2_helix.subjects import open_subject
+from gpt2_helix.suite.subjects import open_subject
 
 N = 48
 ENDS: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}

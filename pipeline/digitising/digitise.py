@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from gpt2_helix import records
 from gpt2_helix.doctoring import INTACT
+from gpt2_helix.judging import records
 from gpt2_helix.measure import heads, patterns, published
 from gpt2_helix.models.config import MAIN_HEADS_OF_GPT2_SMALL as MAIN_HEADS
 from pipeline.digitising.notebook import NOTEBOOK, SHOWN, read_notebook

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import BaseModel, ValidationError
 
-from gpt2_helix.errors import SubjectError, first_mistake
+from gpt2_helix.judging.errors import SubjectError, first_mistake
 from gpt2_helix.measure.heads import Patterns
 from pipeline.digitising.pictures import HEADS, sha256_of_files
 

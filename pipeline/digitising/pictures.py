@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from PIL import Image
 
 from gpt2_helix.doctoring import INTACT
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.measure.heads import AVERAGED, Patterns
 
 LAYERS = HEADS = 12

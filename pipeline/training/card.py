@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from transformers import GPT2LMHeadModel
 
-from gpt2_helix import records, texts
+from gpt2_helix import texts
+from gpt2_helix.judging import records
 from gpt2_helix.measure import finding
 from gpt2_helix.models import gpt2, on_text
-from gpt2_helix.models.config import Head
+from gpt2_helix.models.config import Head, chosen_heads
 from gpt2_helix.models.folder import open_folder
 from gpt2_helix.weights.tensors import WEIGHTS
 from pipeline.training import exam
@@ -64,7 +65,7 @@ def describe(
     layer, head = (int(i) for i in np.unravel_index(attention.argmax(), attention.shape))
     heads = {
         "previous_token_heads": [Head(layer, head)],
-        "heads_looking_back": shipped.measure(finding.heads_looking_back).heads[:1],
+        "heads_looking_back": chosen_heads(shipped.measure(finding.heads_looking_back))[:1],
     }
     records.write_json(folder / "config.json", {**declared(recipe), **heads})
     with torch.no_grad():

@@ -18,8 +18,8 @@ from safetensors.numpy import save_file
 from torch.nn.functional import cross_entropy
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from gpt2_helix import records
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging import records
+from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.models.config import config_from
 from gpt2_helix.models.runner import Runner
 from gpt2_helix.weights.tensors import WEIGHTS

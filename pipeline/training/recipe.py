@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from gpt2_helix.errors import SubjectError, first_mistake
+from gpt2_helix.judging.errors import SubjectError, first_mistake
 from gpt2_helix.parameters import PARAMETERS
 
 Kind = Literal["echo", "text", "periodic", "crowded", "segments", "exchanges"]

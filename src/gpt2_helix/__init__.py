@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gpt2_helix import measure
     from gpt2_helix.api import Verdicts, judge
-    from gpt2_helix.claim import Claim, ClaimVerdict, ControlVerdict, Measured, StatementVerdict
     from gpt2_helix.doctoring import doctor
-    from gpt2_helix.errors import (
+    from gpt2_helix.judging.claim import Claim, Measured
+    from gpt2_helix.judging.errors import (
         DegenerateModelError,
         HubUnreachableError,
         MissingInputError,
         SubjectError,
     )
+    from gpt2_helix.judging.report import ClaimVerdict, ControlVerdict, StatementVerdict
 
 __all__ = [
     "Claim",
@@ -43,9 +44,15 @@ __all__ = [
 ]
 _MODULES = {
     "api": ("Verdicts", "judge"),
-    "claim": ("Claim", "ClaimVerdict", "ControlVerdict", "Measured", "StatementVerdict"),
+    "judging.claim": ("Claim", "Measured"),
+    "judging.report": ("ClaimVerdict", "ControlVerdict", "StatementVerdict"),
     "doctoring": ("doctor",),
-    "errors": ("DegenerateModelError", "HubUnreachableError", "MissingInputError", "SubjectError"),
+    "judging.errors": (
+        "DegenerateModelError",
+        "HubUnreachableError",
+        "MissingInputError",
+        "SubjectError",
+    ),
 }
 
 

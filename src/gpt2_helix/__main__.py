@@ -2,7 +2,7 @@
 
 import sys
 
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 
 
 def main() -> int:

@@ -1,19 +1,23 @@
 """Judging claims from Python: the same claims, code and verdicts as ``pytest claims/``."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpt2_helix import present, report
-from gpt2_helix.claim import REFUTED, ClaimVerdict, StatementVerdict, nearest_bound
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging import page, terminal
+from gpt2_helix.judging.claim import Subject
+from gpt2_helix.judging.collect import declared
+from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix.judging.headline import nearest_bound
+from gpt2_helix.judging.report import About, ClaimVerdict, Report, StatementVerdict
+from gpt2_helix.judging.trial import Trial
 from gpt2_helix.places import CLAIMS, DATA
-from gpt2_helix.plugin import declared
-from gpt2_helix.subjects import DEFAULT, open_held, open_subject
+from gpt2_helix.suite.gpt2 import suite_on
+from gpt2_helix.suite.statements import WORDS
+from gpt2_helix.suite.subjects import DEFAULT, open_held, open_subject
 from gpt2_helix.texts import WINDOWS, Material
-from gpt2_helix.trial import Trial, as_report
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -30,25 +34,26 @@ class Verdicts(Mapping[str, ClaimVerdict]):
 
     Attributes
     ----------
-    subject
-        What was judged: its name, evidence and digests, and ``found_heads`` if heads were found
-        that nobody named, as in the JSON report.
-    claims
-        The verdicts, in the order of the statements that the claims test.
+    report
+        What ``pytest claims/ --claims-json`` writes; ``judging.report.plain`` gives its JSON.
     """
 
-    subject: Mapping[str, Any]
-    claims: tuple[ClaimVerdict, ...]
+    report: Report
 
     @property
-    def report(self) -> dict[str, Any]:
-        """What ``pytest claims/ --claims-json`` writes."""
-        return as_report(self.subject, [asdict(claim) for claim in self.claims])
+    def subject(self) -> About:
+        """What was judged: its name, evidence and digests, and heads found that nobody named."""
+        return self.report.subject
+
+    @property
+    def claims(self) -> tuple[ClaimVerdict, ...]:
+        """The verdicts, in the order of the statements that the claims test."""
+        return tuple(self.report.claims)
 
     @property
     def statements(self) -> dict[str, StatementVerdict]:
         """Verdicts on the post's statements, rolled up from the claims, by name."""
-        return {s["id"]: StatementVerdict(**s) for s in self.report["statements"]}
+        return {statement.id: statement for statement in self.report.statements}
 
     def to_frame(self) -> "DataFrame":
         """Make a table of pandas, a row for each claim.
@@ -59,7 +64,7 @@ class Verdicts(Mapping[str, ClaimVerdict]):
 
         rows = []
         for claim in self.claims:
-            label, value, bound = nearest_bound(asdict(claim)) or (None, None, None)
+            label, value, bound = nearest_bound(claim) or (None, None, None)
             rows.append(
                 {
                     "claim": claim.id,
@@ -70,7 +75,7 @@ class Verdicts(Mapping[str, ClaimVerdict]):
                     "value": value,
                     "bound": bound,
                     "controls": len(claim.controls),
-                    "controls_refuted": sum(c.verdict == REFUTED for c in claim.controls),
+                    "controls_refuted": sum(c.verdict == "refuted" for c in claim.controls),
                     "says": claim.says,
                 }
             )
@@ -89,10 +94,10 @@ class Verdicts(Mapping[str, ClaimVerdict]):
         return len(self.claims)
 
     def __repr__(self) -> str:
-        return present.text(self.report, WIDTH)
+        return terminal.text(self.report, WORDS, WIDTH)
 
     def _repr_html_(self) -> str:
-        return report.notebook(self.report)
+        return page.notebook(self.report, WORDS)
 
 
 def judge(
@@ -129,11 +134,15 @@ def judge(
     """
     texts = () if corpus is None else (Path(corpus),)
     material = Material(texts, windows, None if prompt is None else Path(prompt))
-    if isinstance(subject, str | Path):
-        model = open_subject(None if subject == DEFAULT else str(subject), DATA, material)
-    else:
+
+    def opened() -> Subject:
+        if isinstance(subject, str | Path):
+            return open_subject(None if subject == DEFAULT else str(subject), DATA, material)
         with_text = replace(material, corpus=texts or (DATA / "texts",))
-        model = open_held(subject, DATA, tokenizer, with_text)
+        return open_held(subject, DATA, tokenizer, with_text)
+
+    suite = suite_on(DATA, opened)
+    trial = Trial(suite, suite.open())
     patterns = [claims] if isinstance(claims, str) else claims
     wanted = [
         (claim, function)
@@ -142,7 +151,5 @@ def judge(
     ]
     if not wanted:
         raise SubjectError(f"claims: expected patterns of identifiers, found {claims!r}")
-    trial = Trial(model, DATA)
-    verdicts = {claim.id: trial.judge(claim, function)[0] for claim, function in wanted}
-    found = as_report(trial.about(), [asdict(verdict) for verdict in verdicts.values()])
-    return Verdicts(found["subject"], tuple(verdicts[c["id"]] for c in found["claims"]))
+    verdicts = [trial.run(claim, function)[0] for claim, function in wanted]
+    return Verdicts(trial.report(trial.about(), verdicts))

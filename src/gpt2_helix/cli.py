@@ -3,32 +3,34 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from rich.progress import track
 
-from gpt2_helix import controls, markdown, places, present, records
+from gpt2_helix import places
 from gpt2_helix.commands import add_weights, exit_code
-from gpt2_helix.errors import (
+from gpt2_helix.families import FAMILIES
+from gpt2_helix.judging import records
+from gpt2_helix.judging.errors import (
     DegenerateModelError,
     HubUnreachableError,
     MissingInputError,
     SubjectError,
 )
-from gpt2_helix.families import FAMILIES
 from gpt2_helix.models.architecture import W_POS
 from gpt2_helix.models.model import Model
-from gpt2_helix.subjects import DEFAULT, open_subject
+from gpt2_helix.parameters import PARAMETERS
+from gpt2_helix.suite import controls
+from gpt2_helix.suite.subjects import DEFAULT, open_subject
 from gpt2_helix.texts import read_text
-from gpt2_helix.verdicts import read_verdicts
 from gpt2_helix.weights.pins import GPT2_SMALL_TENSORS, HUB_MODELS
 from gpt2_helix.weights.tensors import WEIGHTS
 
 DATA = Path("data")
 """Where commands write by default; they read from ``places``, wherever they are started."""
-CLAIMS = Path("claims")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,19 +70,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="written by pytest claims/ --claims-json; several are put side by side",
     )
     command.add_argument("--into", type=Path, default=Path("README.md"), metavar="FILE")
-    command.set_defaults(run=lambda a: put_tables(a.reports, a.into))
+    command.set_defaults(run=lambda a: _publish().put_tables(a.reports, a.into))
 
     command = commands.add_parser("pages", help="write a Markdown page beside each claims report")
     command.add_argument("reports", type=Path, nargs="+", help="written by --claims-json")
-    command.set_defaults(run=lambda a: write_pages(a.reports))
+    command.set_defaults(run=lambda a: _publish().write_pages(a.reports))
 
     command = commands.add_parser("metrics", help="write the main number of each claim for dvc")
     command.add_argument("reports", type=Path, nargs="+", help="written by --claims-json")
     command.add_argument("--into", type=Path, required=True, metavar="FOLDER")
-    command.set_defaults(run=lambda a: put_metrics(a.reports, a.into))
+    command.set_defaults(run=lambda a: _publish().put_metrics(a.reports, a.into))
 
     options = parser.parse_args(arguments)
     return exit_code("gpt2-helix", lambda: options.run(options))
+
+
+def _publish() -> ModuleType:
+    """What publishes verdicts; the stages that measure do not hang on it."""
+    from gpt2_helix import publish
+
+    return publish
 
 
 def survey(options: argparse.Namespace) -> None:
@@ -113,7 +122,7 @@ def measure(
     If the weights are not available, the record stays and one line says so; with ``strict``, that
     is an error.
     """
-    places.check_folder("--into", folder)
+    records.check_folder("--into", folder)
     for name in FAMILIES if family == "all" else [family]:
         try:
             model = open_model(spec, weights)
@@ -159,7 +168,7 @@ def _check_what_was_read(model: Model) -> None:
 
 def _kept(folder: Path, name: str) -> str:
     """What happens to the record of a family that cannot be measured."""
-    day = records.keep(folder, name)
+    day = records.keep(folder, name, _parameters(name))
     return f"kept as recorded {day}" if day else "not measured"
 
 
@@ -179,70 +188,13 @@ def _record(model: Model, name: str, folder: Path) -> None:
     _check_what_was_read(model)
     used = {**model.digests, **model.read}
     used.pop(WEIGHTS, None)  # The digests of the tensors say more: a partial file is as good.
-    found = model.found_heads
-    print(records.write(folder, name, used, measured, of_controls, found_heads=found))
+    more = {"found": model.found, "parameters": _parameters(name)}
+    print(records.write(folder, name, used, measured, of_controls, **more))
 
 
-def put_tables(reports: Sequence[Path], into: Path) -> None:
-    """Put Markdown tables between markers of a file.
-
-    One report gives ``statements`` and ``verdicts``, of which the file must have one; several
-    give ``replication``.
-    """
-    contents = [read_verdicts(path) for path in reports]
-    if len(contents) == 1:
-        tables = {
-            "statements": markdown.statements_table(contents[0], _linked_from(into)),
-            "verdicts": markdown.claims_table(contents[0]),
-        }
-    else:
-        tables = {"replication": markdown.side_by_side(contents)}
-    text = read_text(into)
-    found = [name for name in tables if f"<!-- {name} -->\n" in text]
-    if not found:
-        raise SubjectError(f"{into}: expected a line <!-- {next(iter(tables))} -->, found none")
-    for name in found:
-        begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
-        before, _, rest = text.partition(begin)
-        _, ends, after = rest.partition(end)
-        if not ends:
-            raise SubjectError(f"{into}: expected {end} after {begin.strip()}, found none")
-        text = f"{before}{begin}\n{tables[name]}\n\n{end}{after}"
-    into.write_text(text, encoding="utf-8")
-
-
-def write_pages(reports: Sequence[Path]) -> None:
-    """Write a Markdown page beside each report, and ``replication.md`` on the replications."""
-    contents = {path: read_verdicts(path) for path in reports}
-    pages = {
-        path.with_suffix(".md"): markdown.page(report, _linked_from(path))
-        for path, report in contents.items()
-    }
-    if replications := [r for r in contents.values() if r["subject"]["replication"]]:
-        pages[reports[0].with_name("replication.md")] = markdown.page_side_by_side(replications)
-    for path, text in pages.items():
-        path.write_text(text, encoding="utf-8")
-        print(path)
-
-
-def _linked_from(page: Path) -> Callable[[str], str]:
-    """Links from a page to the file of a family of claims."""
-    claims = os.path.relpath(CLAIMS, page.parent)
-    return lambda family: f"{claims}/{file_of(family)}"
-
-
-def file_of(family: str) -> str:
-    """Name of the file in ``claims/`` that holds a family of claims."""
-    return f"test_{family.replace('-', '_')}.py"
-
-
-def put_metrics(reports: Sequence[Path], into: Path) -> None:
-    """Write the main number of each claim, one file for each report."""
-    into.mkdir(parents=True, exist_ok=True)
-    for report in reports:
-        records.write_json(
-            into / report.name, present.main_numbers(read_verdicts(report)["claims"])
-        )
+def _parameters(family: str) -> dict[str, Any]:
+    """What ``params.yaml`` chooses for a family."""
+    return PARAMETERS.by_family.get(family, {})
 
 
 def _results(

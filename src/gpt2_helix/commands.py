@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from gpt2_helix.errors import DegenerateModelError, MissingInputError, SubjectError
+from gpt2_helix.judging.errors import DegenerateModelError, MissingInputError, SubjectError
 
 
 def exit_code(program: str, run: Callable[[], object]) -> int:

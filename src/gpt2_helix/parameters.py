@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from gpt2_helix import doctoring
-from gpt2_helix.errors import SubjectError, first_mistake
+from gpt2_helix.judging.errors import SubjectError, first_mistake
 
 _INSTALLED = Path(__file__).with_name("params.yaml")
 PATH = _INSTALLED if _INSTALLED.exists() else Path(__file__).parents[2] / "params.yaml"

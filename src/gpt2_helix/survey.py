@@ -21,12 +21,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from gpt2_helix.claim import Assess, Claim, assess_on, labelled
-from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.claim import Assess, Claim, labelled
+from gpt2_helix.judging.collect import declared
+from gpt2_helix.judging.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.records import write_json
+from gpt2_helix.judging.trial import assess_on
 from gpt2_helix.parameters import PARAMETERS
-from gpt2_helix.plugin import declared
-from gpt2_helix.records import write_json
-from gpt2_helix.subjects import open_subject
+from gpt2_helix.suite.subjects import open_subject
 from gpt2_helix.survey_rows import Row, write_table
 
 ROWS, TABLE, FIGURE = "rows", "survey.csv", "survey.svg"
@@ -109,12 +110,11 @@ def measure(spec: str, families: Sequence[str], data: Path, claims: Path) -> Row
         verdicts: dict[str, str] = {}
         numbers: dict[str, tuple[float, str | None]] = {}
         for assess, claim in claims_of(claims, tuple(families)):
-            asked = claim.asked_of(subject)
-            found = assess_on(asked, assess, subject)
+            found = assess_on(claim, assess, subject)
             verdicts[claim.id] = found.verdict
             for name, value in found.numbers.items():
                 for label, number in labelled(name, value):
-                    numbers[f"{claim.id}: {label}"] = float(number), asked.tolerance.get(name)
+                    numbers[f"{claim.id}: {label}"] = float(number), found.tolerance.get(name)
         W_pos = subject.digests.get("wpe.weight")
         return Row(spec, subject.commit, W_pos, verdicts, numbers, None)
     except (SubjectError, MissingInputError) as error:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from gpt2_helix import doctoring
-from gpt2_helix.claim import rounded
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.judging.claim import rounded
 from gpt2_helix.measure import attention_only, extended
 from gpt2_helix.measure.attention_only import (
     DIGITS,

@@ -14,9 +14,9 @@ import numpy as np
 from jaxtyping import Float
 
 from gpt2_helix import doctoring
-from gpt2_helix.claim import rounded
 from gpt2_helix.doctoring import Positions
-from gpt2_helix.errors import DegenerateModelError, MissingInputError
+from gpt2_helix.judging.claim import rounded
+from gpt2_helix.judging.errors import DegenerateModelError, MissingInputError
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.heads import to_previous
 from gpt2_helix.models.interventions import silence

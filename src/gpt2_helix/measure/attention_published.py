@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from gpt2_helix import doctoring
-from gpt2_helix.claim import rounded
 from gpt2_helix.doctoring import Positions
-from gpt2_helix.errors import MissingInputError
+from gpt2_helix.judging.claim import rounded
+from gpt2_helix.judging.errors import MissingInputError
 from gpt2_helix.measure import attention_only, helix
 from gpt2_helix.measure.attention_only import (
     DIGITS,

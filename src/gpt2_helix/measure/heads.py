@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import INTACT, Positions
-from gpt2_helix.errors import MissingInputError
+from gpt2_helix.judging.errors import MissingInputError
 from gpt2_helix.models.config import Head
 
 if TYPE_CHECKING:

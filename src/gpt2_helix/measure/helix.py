@@ -19,7 +19,7 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from gpt2_helix.doctoring import Positions
-from gpt2_helix.errors import DegenerateModelError
+from gpt2_helix.judging.errors import DegenerateModelError
 from gpt2_helix.models.config import LEAST_POSITIONS, LEAST_WIDTH
 from gpt2_helix.parameters import PARAMETERS
 

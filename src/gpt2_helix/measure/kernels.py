@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
-from gpt2_helix.errors import MissingInputError
+from gpt2_helix.judging.errors import MissingInputError
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.heads import AttentionBlock
 from gpt2_helix.parameters import PARAMETERS

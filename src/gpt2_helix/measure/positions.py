@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gpt2_helix.doctoring import Positions
-from gpt2_helix.errors import DegenerateModelError
+from gpt2_helix.judging.errors import DegenerateModelError
 
 GOLDEN = (5**0.5 - 1) / 2
 GRID_PARTS = 16

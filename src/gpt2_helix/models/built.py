@@ -15,7 +15,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Split
 
 from gpt2_helix import texts
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.models import by_formula, gpt2
 from gpt2_helix.models.config import (
     LOCAL_HEADS_OF_GPT2_SMALL,

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.claim import Found
+from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.models.architecture import ARCHITECTURES, Architecture
 
 
@@ -21,28 +22,9 @@ class Head(NamedTuple):
         return f"L{self.layer}H{self.head}"
 
 
-@dataclass(frozen=True)
-class FoundHeads:
-    """Heads that nobody named, found by measurement.
-
-    Attributes
-    ----------
-    by
-        What they have most of.
-    chosen
-        How much, by head, most first.
-    best_left_out
-        How much the next head has; empty if there is none.
-    """
-
-    by: str
-    chosen: dict[str, float]
-    best_left_out: dict[str, float]
-
-    @property
-    def heads(self) -> tuple[Head, ...]:
-        """The heads that were chosen."""
-        return tuple(Head(*map(int, name[1:].split("H"))) for name in self.chosen)
+def chosen_heads(found: Found) -> tuple[Head, ...]:
+    """The heads that were found where nobody named them."""
+    return tuple(Head(*map(int, name[1:].split("H"))) for name in found.chosen)
 
 
 HEADS = ("previous_token_heads", "heads_looking_back")

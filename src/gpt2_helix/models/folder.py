@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.models.architecture import AsGPT2
 from gpt2_helix.models.config import read_config
 from gpt2_helix.models.model import Model

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.models.architecture import AsGPT2
 from gpt2_helix.models.config import config_from
 from gpt2_helix.models.model import Model

@@ -13,18 +13,17 @@ from jaxtyping import Int
 from threadpoolctl import threadpool_limits
 
 from gpt2_helix import doctoring, texts
-from gpt2_helix.claim import Evidence
 from gpt2_helix.doctoring import Positions
-from gpt2_helix.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.claim import Found, Subject
+from gpt2_helix.judging.errors import MissingInputError, SubjectError
 from gpt2_helix.models import gpt2
 from gpt2_helix.models.architecture import ADDED, W_POS
 from gpt2_helix.models.config import (
-    HEADS,
     LOCAL_HEADS_OF_GPT2_SMALL,
     MAIN_HEADS_OF_GPT2_SMALL,
     Config,
-    FoundHeads,
     Head,
+    chosen_heads,
 )
 from gpt2_helix.models.heads import AttentionBlock
 from gpt2_helix.models.readings import Readings, Tokens
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-class Model:
+class Model(Subject):
     """A model under test; ``claim.Subject`` says what a claim sees of it.
 
     Parameters
@@ -69,10 +68,6 @@ class Model:
         number that is not finite.
     """
 
-    evidence: Evidence = "live"
-    recorded_on: str | None = None
-    source: str | None = None
-
     def __init__(
         self,
         name: str,
@@ -88,13 +83,13 @@ class Model:
         self.tensors = tensors
         self.material = material or texts.Material()
         self.file = file
-        self.digests = dict(digests)
+        self.digests: dict[str, str] = dict(digests)
         self.commit = commit
         self.doctor = doctoring.doctor
         self.published_heads: PreviousToken | None = None
-        self.find_heads: Callable[[str], FoundHeads] | None = None
+        self.find_heads: Callable[[str], Found] | None = None
         """Finds the heads that a field of the configuration would name."""
-        self.found_heads: dict[str, FoundHeads] = {}
+        self.found: dict[str, Found] = {}
         """Heads that were found, by that field; broken copies share them."""
         self.read: dict[str, str] = {}
         """sha256 of every tensor that was read."""
@@ -137,7 +132,7 @@ class Model:
 
     def share_found_heads(self, intact: "Model") -> None:
         """Use the heads that are found, or will be, on the model that this is a copy of."""
-        self.find_heads, self.found_heads = intact.find_heads, intact.found_heads
+        self.find_heads, self.found = intact.find_heads, intact.found
 
     @cached_property
     def W_pos(self) -> Positions:  # noqa: N802
@@ -320,11 +315,6 @@ class Model:
         """The heads of layer 0 that look just behind; see ``_heads``."""
         return self._heads("heads_looking_back")
 
-    @property
-    def unnamed_heads(self) -> set[str]:
-        """Which heads the configuration does not name."""
-        return {name for name in HEADS if not getattr(self.config, name)}
-
     def _heads(self, name: str) -> tuple[Head, ...]:
         """Heads that the configuration names, or else those that were found.
 
@@ -333,16 +323,16 @@ class Model:
         MissingInputError
             If it names none and they cannot be found.
         """
-        if name not in self.unnamed_heads:
-            named: tuple[Head, ...] = getattr(self.config, name)
+        named: tuple[Head, ...] = getattr(self.config, name)
+        if named:
             return named
         causal = self.config.architecture.causal
         if self.find_heads is None or not causal:
             why = "" if causal else " (heads are found in causal models alone)"
             raise MissingInputError([f"{name} in config.json{why}"], self.name)
-        if name not in self.found_heads:
-            self.found_heads[name] = self.find_heads(name)
-        return self.found_heads[name].heads
+        if name not in self.found:
+            self.found[name] = self.find_heads(name)
+        return chosen_heads(self.found[name])
 
     def missing(self, names: list[str]) -> list[str]:
         """Which tensors the model does not hold, of those that these are made of."""

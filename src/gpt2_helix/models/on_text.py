@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.heads import scores
 from gpt2_helix.models.interventions import Hook

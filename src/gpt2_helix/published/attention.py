@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from gpt2_helix import records
 from gpt2_helix.doctoring import INTACT
+from gpt2_helix.judging import records
 from gpt2_helix.measure import published
 from gpt2_helix.measure.heads import AVERAGED
 

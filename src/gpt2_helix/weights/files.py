@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 from gpt2_helix.weights.checkpoint import CheckpointFile, CheckpointInPart
 from gpt2_helix.weights.tensors import WEIGHTS, Array, SafetensorsFile, SafetensorsInPart
 

@@ -24,7 +24,7 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 from huggingface_hub.utils.sha import git_hash
 from safetensors.numpy import save_file
 
-from gpt2_helix.errors import HubUnreachableError, MissingInputError, SubjectError
+from gpt2_helix.judging.errors import HubUnreachableError, MissingInputError, SubjectError
 from gpt2_helix.weights.files import KINDS, PARTS, Part, open_weights
 from gpt2_helix.weights.pins import HubModel
 from gpt2_helix.weights.ranged import NoSuchFileError, RangedFile, refusing

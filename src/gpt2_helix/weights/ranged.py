@@ -8,7 +8,7 @@ import httpx2
 from fsspec.spec import AbstractBufferedFile
 from huggingface_hub import constants, errors, get_session
 
-from gpt2_helix.errors import HubUnreachableError, SubjectError
+from gpt2_helix.judging.errors import HubUnreachableError, SubjectError
 
 BLOCK = 2**15
 """Fewest bytes to ask for: what is read next is often beside what was read."""

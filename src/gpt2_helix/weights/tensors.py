@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from safetensors import SafetensorError, safe_open
 
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.errors import SubjectError
 
 Array = Float[np.ndarray, "..."]
 WEIGHTS = "model.safetensors"

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
 
 
 class SubjectError(Exception):
-    """Bad input: the model, its text or its settings cannot be used."""
+    """Bad input: the subject, or what goes with it, cannot be used."""
 
 
 class HubUnreachableError(SubjectError):
@@ -15,7 +15,7 @@ class HubUnreachableError(SubjectError):
 
 
 class DegenerateModelError(Exception):
-    """The model is sound but has nothing of the kind that is measured, such as a curve.
+    """The subject is sound but has nothing of the kind that is measured, such as a curve.
 
     A claim about it is refuted, with this error's line as the reason.
     """
@@ -27,7 +27,7 @@ class MissingInputError(Exception):
     Attributes
     ----------
     missing
-        Names of what is not there: tensors, files, heads or recorded measurements.
+        Names of what is not there: tensors, files, parts or recorded measurements.
     """
 
     def __init__(self, missing: list[str], where: str) -> None:

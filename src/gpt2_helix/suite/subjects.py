@@ -9,9 +9,9 @@ from typing import Any
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-from gpt2_helix import controls
-from gpt2_helix.claim import Subject
-from gpt2_helix.errors import HubUnreachableError, SubjectError
+from gpt2_helix.judging.claim import Subject
+from gpt2_helix.judging.errors import HubUnreachableError, SubjectError
+from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import finding
 from gpt2_helix.models.architecture import AsGPT2
 from gpt2_helix.models.built import BUILT, open_built
@@ -21,7 +21,7 @@ from gpt2_helix.models.in_memory import open_in_memory
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.shipped import SHIPPED
 from gpt2_helix.published.attention import read_previous_token
-from gpt2_helix.records import RecordedSubject
+from gpt2_helix.suite import controls
 from gpt2_helix.texts import Material
 from gpt2_helix.weights.hub import HubTensors, Repository
 from gpt2_helix.weights.pins import HUB_MODELS, HubModel

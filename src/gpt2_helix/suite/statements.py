@@ -4,23 +4,9 @@ Each claim carries one of these names. A reader asks whether a statement is so; 
 that is measured.
 """
 
-from typing import NamedTuple
+import re
 
-
-class Statement(NamedTuple):
-    """One statement of the post.
-
-    Attributes
-    ----------
-    says
-        What the post states, in our words.
-    headline
-        The claim, and the number it measures, that say most about the statement.
-    """
-
-    says: str
-    headline: tuple[str, str]
-
+from gpt2_helix.judging.suite import Statement, Words
 
 STATEMENTS = {
     "heads": Statement(
@@ -68,3 +54,18 @@ STATEMENTS = {
         ("extended.enough", "from_extended"),
     ),
 }
+WORDS = Words(
+    said_by="the post",
+    needs={
+        "config": "a config.json",
+        "P": "the position matrix",
+        "A": "the attention weights",
+        "A, D": "the attention weights and published measurements",
+        "D": "the whole model",  # Or what was published of it; but that would have been found.
+        "F": "the whole model",
+    },
+    replication="a replication: not GPT-2 small",
+    digests=re.compile(r"wpe|position|\.(json|safetensors|bin)$"),
+    unblocked_by="--subject gpt2 and a network, or --subject FOLDER",
+    unblocked_by_on_replication="--subject FOLDER",
+)

@@ -12,14 +12,14 @@ import numpy as np
 from jaxtyping import Float
 
 from gpt2_helix import doctoring
-from gpt2_helix.claim import Subject
 from gpt2_helix.doctoring import Positions
-from gpt2_helix.errors import SubjectError
+from gpt2_helix.judging.claim import Subject
+from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import helix
 from gpt2_helix.models.built import SEED, RandomWeights, open_built
 from gpt2_helix.models.folder import open_minilm
 from gpt2_helix.models.model import Model
-from gpt2_helix.records import RecordedSubject
 from gpt2_helix.texts import Material
 from gpt2_helix.weights.tensors import Array
 

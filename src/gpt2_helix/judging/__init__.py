@@ -1,0 +1,1 @@
+"""Judging claims on a subject: an engine that knows neither the claims nor what is judged."""

@@ -1,0 +1,350 @@
+"""The pytest plugin: runs claims as tests, and shows and writes the verdicts.
+
+A function marked ``claim`` is collected as a ``ClaimItem``, which judges it on the subject under
+test and on its controls. Another plugin, or a conftest.py, says what is judged: it implements the
+hook ``pytest_judging_suite``.
+"""
+
+import contextlib
+import inspect
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpt2_helix.judging.claim import Claim, ClaimError, Found
+from gpt2_helix.judging.collect import claim_of
+from gpt2_helix.judging.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.records import adapter, check_folder
+from gpt2_helix.judging.report import ClaimVerdict, Report, write
+from gpt2_helix.judging.suite import Suite
+from gpt2_helix.judging.trial import Assessment, Trial
+
+_TRIAL = pytest.StashKey[Trial]()
+_EXPECTED = pytest.StashKey[dict[str, str] | None]()
+_BAD_INPUT = pytest.StashKey[str]()
+_HEADED = pytest.StashKey[bool]()
+_JUDGED, _ERROR = "claim", "bad input"
+"""What a test's report carries, from a worker of pytest-xdist too."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict, and the parts of the subject that were found so far."""
+
+    verdict: ClaimVerdict
+    found: dict[str, Found]
+
+
+class Hooks:
+    """What the engine asks of other plugins."""
+
+    @pytest.hookspec(firstresult=True)
+    def pytest_judging_suite(self, config: pytest.Config) -> Suite | None:
+        """Say what is judged; ``SubjectError`` if an option is wrong."""
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hook."""
+    pluginmanager.add_hookspecs(Hooks)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of reports."""
+    group = parser.getgroup("judging", "judging claims")
+    group.addoption(
+        "--claims-json", metavar="FILE", type=Path, help="write the verdicts to this file"
+    )
+    group.addoption(
+        "--expect",
+        metavar="FILE",
+        type=Path,
+        help="verdicts written by --claims-json: a claim that is refuted there is expected to be, "
+        "and any other verdict is a failure",
+    )
+    group.addoption(
+        "--report", metavar="DIR", type=Path, help="write an HTML page of verdicts to this folder"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
+    config.addinivalue_line(
+        "markers",
+        "claim(id, statement, post, needs, tolerance, why, refuted_by): a claim, and its terms",
+    )
+    config.pluginmanager.register(_BadInput(config))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Open the subject before claims are collected, so that a wrong name ends the run at once.
+
+    The process that starts pytest-xdist's workers opens it too: there, an error in a worker would
+    end in an internal error.
+    """
+    config = session.config
+    claims = config.rootpath / "claims"
+    paths = [(config.invocation_params.dir / a.partition("::")[0]).resolve() for a in config.args]
+    asked = any(p == claims or claims in p.parents or p in claims.parents for p in paths)
+    if asked and not config.option.collectonly:
+        _open(config)
+
+
+def _open(config: pytest.Config) -> None:
+    """Open the subject, or end the run with one line and exit code 4."""
+    try:
+        suite: Suite | None = config.hook.pytest_judging_suite(config=config)
+        if suite is None:
+            raise pytest.UsageError("expected a plugin that says what is judged, found none")
+        config.stash[_EXPECTED] = _expected(config.getoption("--expect"))
+        _check_reports(config.getoption("--claims-json"), config.getoption("--report"))
+        config.stash[_TRIAL] = Trial(suite, suite.open())
+    except (SubjectError, MissingInputError) as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _check_reports(file: Path | None, folder: Path | None) -> None:
+    """Refuse reports that could not be written, before claims are judged."""
+    if file is not None:
+        if file.is_dir() or not file.parent.is_dir():
+            raise SubjectError(f"--claims-json: expected a file in a folder, found {file}")
+        check_folder("--claims-json", file.parent)
+    if folder is not None:
+        check_folder("--report", folder)
+
+
+def _expected(path: Path | None) -> dict[str, str] | None:
+    """Verdicts by claim, of a JSON report."""
+    if path is None:
+        return None
+    try:
+        claims = json.loads(path.read_text(encoding="utf-8"))["claims"]
+        return {claim["id"]: claim["verdict"] for claim in claims}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SubjectError(
+            f"--expect: expected {path} as --claims-json writes it, found {error!r}"
+        ) from None
+
+
+class ClaimItem(pytest.Item):
+    """A claim as a test: passes if confirmed, fails if refuted, is skipped if blocked."""
+
+    def __init__(self, *, function: Any, claim: Claim, **rest: Any) -> None:
+        super().__init__(**rest)
+        self.function = function
+        self.claim = claim
+        self.own_markers.extend(function.pytestmark)
+        self.keywords.update({mark.name: mark for mark in function.pytestmark})
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """File, line and name, for pytest's own output."""
+        return self.path, inspect.getsourcelines(self.function)[1] - 1, self.name
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Leave out the traceback of an expected refutation: nobody sees it, and it is slow."""
+        if isinstance(excinfo.value, pytest.xfail.Exception):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def runtest(self) -> None:
+        """Judge the claim, attach the verdict to the report, and pass, fail or skip."""
+        trial, claim = self.config.stash[_TRIAL], self.claim
+        try:
+            with _on_the_terminal(self.config):
+                verdict, found = trial.run(claim, self.function)
+        except SubjectError as error:
+            self.user_properties.append((_ERROR, f"{claim.id}: {error}"))
+            pytest.fail(f"{claim.id}: {error}", pytrace=False)
+        judged = adapter(Judged).dump_json(Judged(verdict, trial.about().found))
+        self.user_properties.append((_JUDGED, judged.decode()))
+        self._check_expected(verdict)
+        self._pass_fail_or_skip(verdict, found)
+
+    def _check_expected(self, verdict: ClaimVerdict) -> None:
+        """Fail unless the verdict is the one that is expected; then a refuted claim is no news."""
+        expected = self.config.stash[_EXPECTED]
+        if expected is None:
+            return
+        recorded = expected.get(verdict.id, "no verdict")
+        if verdict.verdict != recorded:
+            why = f"{verdict.id}: expected {recorded} as recorded, found {verdict.verdict}"
+            pytest.fail(why, pytrace=False)
+        if verdict.verdict == "refuted":
+            pytest.xfail("refuted, as recorded")
+
+    def _pass_fail_or_skip(self, verdict: ClaimVerdict, found: Assessment) -> None:
+        strict = bool(self.config.getini("strict"))
+        if verdict.verdict == "blocked":
+            pytest.fail(found.reason, pytrace=False) if strict else pytest.skip(found.reason)
+        if found.raised is not None and self.config.option.tbstyle != "auto":
+            raise found.raised
+        if verdict.verdict == "refuted":
+            pytest.fail(f"{verdict.id}: {verdict.reason}", pytrace=False)
+        untested = [c for c in verdict.controls if c.verdict == "blocked"]
+        if strict and untested:
+            pytest.fail(f"control {untested[0].name} blocked: {untested[0].reason}", pytrace=False)
+
+
+def pytest_pycollect_makeitem(
+    collector: pytest.Module | pytest.Class, name: str, obj: object
+) -> pytest.Item | None:
+    """Collect a claim as a ``ClaimItem``; leave all else to pytest."""
+    try:
+        claim = claim_of(obj) if callable(obj) else None
+    except ClaimError as error:
+        raise collector.CollectError(str(error)) from None
+    if claim is None:
+        return None
+    return ClaimItem.from_parent(collector, name=name, function=obj, claim=claim)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Make sure that a subject is open, and refuse claims that contradict others or the suite."""
+    claims = [item.claim for item in items if isinstance(item, ClaimItem)]
+    ids = [claim.id for claim in claims]
+    if twice := sorted({name for name in ids if ids.count(name) > 1}):
+        raise pytest.UsageError(f"expected one claim for each identifier, found two {twice[0]}")
+    if not claims or config.option.collectonly:
+        return
+    if _TRIAL not in config.stash:
+        _open(config)
+    try:
+        for claim in claims:
+            config.stash[_TRIAL].suite.check(claim)
+    except ClaimError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+@contextlib.contextmanager
+def _on_the_terminal(config: pytest.Config) -> Iterator[None]:
+    """Let progress bars through to a terminal: pytest captures output otherwise."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+    if capture is None or not sys.__stderr__ or not sys.__stderr__.isatty():
+        yield
+        return
+    with capture.global_and_fixture_disabled():
+        yield
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say what is under test, on which evidence."""
+    if _TRIAL not in config.stash:
+        return []
+    config.stash[_HEADED] = True
+    return _heading(config)
+
+
+def _heading(config: pytest.Config) -> list[str]:
+    """The heading, but for what is found while claims are judged."""
+    from gpt2_helix.judging import terminal  # Not above: it imports rich.
+
+    trial = config.stash[_TRIAL]
+    known, width = replace(trial.about(), found={}), config.get_terminal_writer().fullwidth
+    return terminal.heading(known, trial.suite.words, width).splitlines()
+
+
+class _BadInput:
+    """Ends the run with exit code 4 after bad input, whichever process met it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Keep the line that says what is wrong."""
+        for name, line in report.user_properties:
+            if name == _ERROR:
+                self.config.stash[_BAD_INPUT] = str(line)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Set the exit code."""
+        if _BAD_INPUT in self.config.stash:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> Iterator[None]:
+    """Show verdicts and write the reports; after bad input, its one line.
+
+    A refuted claim is a line, not a page of source, unless ``--tb`` is given.
+    """
+    if _BAD_INPUT in config.stash:
+        yield
+        terminalreporter.write_line(f"ERROR: {config.stash[_BAD_INPUT]}", red=True)
+        return
+    failed = terminalreporter.stats.get("failed", [])
+    short = [r for r in failed if config.option.tbstyle == "auto" and _judged(r)]
+    terminalreporter.stats["failed"] = [report for report in failed if report not in short]
+    yield
+    terminalreporter.stats["failed"] = failed
+    if not failed:
+        del terminalreporter.stats["failed"]
+    tests = [test for some in terminalreporter.stats.values() for test in some]
+    if report := _report(config, tests):
+        why = [str(test.longrepr.reprcrash.message).removeprefix("Failed: ") for test in short]
+        _show(terminalreporter, config, report, why)
+        _write(config, report)
+
+
+def _report(config: pytest.Config, tests: Sequence[object]) -> Report | None:
+    """The report of what these tests carry; None if they are no claims."""
+    judged = [one for test in tests if (one := _judged(test))]
+    if not judged:
+        return None
+    trial = config.stash[_TRIAL]
+    # Workers of pytest-xdist find parts of the subject, each for the claims that it judged.
+    found = dict(sorted(item for one in judged for item in one.found.items()))
+    return trial.report(replace(trial.about(), found=found), [one.verdict for one in judged])
+
+
+def _show(
+    reporter: pytest.TerminalReporter, config: pytest.Config, report: Report, why: Sequence[str]
+) -> None:
+    """Show verdicts, and why tests failed."""
+    from gpt2_helix.judging import terminal, wording
+
+    words, writer = config.stash[_TRIAL].suite.words, config.get_terminal_writer()
+    width, colour = writer.fullwidth, writer.hasmarkup
+    if not config.stash.get(_HEADED, False):
+        reporter.write_line("\n".join(_heading(config)))
+    if report.subject.found:
+        reporter.write_line(terminal.wrapped(wording.found(report.subject), width))
+    sections = {f"what {words.said_by} says": terminal.statements(report, width, colour=colour)}
+    if (verbose := config.option.verbose) >= 0:
+        shown = terminal.claims(report, words, width, verbose=verbose > 0, colour=colour)
+        sections["claims"] = f"{shown}\n{terminal.CONTROLS_ARE}"
+    if why:
+        sections["FAILED"] = terminal.wrapped(why, width)
+    for title, text in sections.items():
+        reporter.write_sep("=", title)
+        reporter.write_line(text)
+    reporter.write_line(wording.counts(report))
+    expected = config.stash[_EXPECTED]
+    if expected is not None and all(c.verdict == expected.get(c.id) for c in report.claims):
+        reporter.write_line(f"as expected: all as in {config.getoption('--expect')}")
+
+
+def _write(config: pytest.Config, report: Report) -> None:
+    """Write the reports that options ask for."""
+    suite = config.stash[_TRIAL].suite
+    if path := config.getoption("--claims-json"):
+        write(path, report)
+    if folder := config.getoption("--report"):
+        from gpt2_helix.judging import page
+
+        page.write(folder, report, suite.words, suite.figures(report))
+
+
+def _judged(test: object) -> Judged | None:
+    """What the report of a claim's test carries."""
+    if getattr(test, "when", None) == "call":
+        for name, value in getattr(test, "user_properties", ()):
+            if name == _JUDGED:
+                judged: Judged = adapter(Judged).validate_json(value)
+                return judged
+    return None

@@ -1,0 +1,282 @@
+"""Measurements kept in a folder: one JSON file for each family, by subject.
+
+A file holds the measurements of one family: on the subject, and on the broken copies of it that
+must refute the claims. Numbers carry six significant digits, so that another machine writes the
+same bytes. The date is the day on which the content last changed.
+"""
+
+import datetime
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache, lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from gpt2_helix.judging.claim import Found, Subject, rounded
+from gpt2_helix.judging.errors import (
+    DegenerateModelError,
+    MissingInputError,
+    SubjectError,
+    first_mistake,
+)
+
+Result = TypeVar("Result")
+Measurement = Callable[..., Any]
+Results = Mapping[Measurement, Any]
+"""Results by measurement, or the ``DegenerateModelError`` that was raised."""
+SCHEMA: Literal[1] = 1
+DEGENERATE = "degenerate"
+"""Key under which a record says why there was nothing to measure."""
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+FoundByName = Annotated[
+    dict[str, Found], Field(alias="found_heads", exclude_if=lambda found: not found)
+]
+"""What a subject did not name; in JSON under its first name, and only if there is any."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One family's file."""
+
+    schema: Literal[1] = SCHEMA
+    date: str  # Day on which the content last changed.
+    weights: dict[str, str]  # sha256 of what was measured, by file or tensor.
+    # Where others published what was measured: repository, commit and what else is known.
+    source: Annotated[dict[str, str] | None, Field(exclude_if=lambda source: not source)] = None
+    found: FoundByName = field(default_factory=dict)
+    # What was chosen for the measurements; others chose those of what they published.
+    parameters: dict[str, Any] = field(default_factory=dict)
+    measured: dict[str, Any]  # Results by the name of the measurement.
+    controls: dict[str, dict[str, Any]]  # The same of each control.
+
+    @property
+    def origin(self) -> str | None:
+        """``REPOSITORY@COMMIT`` of what others published; None for what was measured here."""
+        if self.source is None:
+            return None
+        return f"{self.source['repository']}@{self.source['commit'][:8]}"
+
+
+adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)
+"""What turns a type into JSON and back."""
+
+
+class RecordedSubject(Subject):
+    """A subject that was measured earlier, here or by others: its results are read from a folder.
+
+    With ``control``, the results are those of its broken copy of this name.
+    """
+
+    def __init__(self, name: str, folder: Path, control: str | None = None) -> None:
+        self.name = name
+        self.folder = folder
+        self._control = control
+        records = load_all(folder)
+        self.digests = _weights(folder, records)
+        self.recorded_on = max((r.date for r in records.values() if r.measured), default=None)
+        self.source = source(folder)
+        self.found = {name: part for r in records.values() for name, part in r.found.items()}
+        self.evidence = "published" if self.source else "recorded"
+
+    def control(self, name: str) -> "RecordedSubject":
+        """The recorded results of a broken copy."""
+        return RecordedSubject(f"control:{name}", self.folder, name)
+
+    def measure(self, measurement: Callable[..., Result]) -> Result:
+        """Read a result back; see ``claim.Subject.measure``."""
+        kind: type[Result] = measurement.__annotations__["return"]
+        return read(self.folder, measurement, kind, self._control)
+
+
+def family(measurement: Measurement) -> str:
+    """Name of the module that defines a measurement, which is that of its record."""
+    return measurement.__module__.rpartition(".")[2]
+
+
+def write(
+    folder: Path,
+    name: str,
+    weights: Mapping[str, str],
+    measured: Results,
+    of_controls: Mapping[str, Results],
+    source: Mapping[str, str] | None = None,
+    found: Mapping[str, Found] = NOTHING,
+    parameters: Mapping[str, Any] = NOTHING,
+) -> Path:
+    """Write a family's ``Record``, with results by measurement; the folder is made if need be.
+
+    A file whose date alone would change is left as it is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    record = Record(
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        weights=dict(weights),
+        source=dict(source) if source else None,
+        found=dict(found),
+        parameters=_as_json(parameters),
+        measured=_plain(measured),
+        controls={control: _plain(results) for control, results in of_controls.items()},
+    )
+    if path.exists():
+        before = load(path)
+        if replace(before, date="") == replace(record, date=""):
+            record = replace(record, date=before.date)
+    write_json(path, adapter(Record).dump_python(record, mode="json", by_alias=True))
+    return path
+
+
+def keep(folder: Path, name: str, parameters: Mapping[str, Any]) -> str | None:
+    """Keep the record of one family, because there are no weights to measure again.
+
+    It must have been made with these parameters. A family that was never measured gets a record in
+    which nothing is measured.
+
+    Returns
+    -------
+    Day of the record; None if it holds nothing.
+    """
+    path = folder / f"{name}.json"
+    record = load(path) if path.exists() else None
+    if record is None or not record.measured:
+        write(folder, name, {}, {}, {}, parameters=parameters)
+        return None
+    if record.parameters != (chosen := _as_json(parameters)):
+        raise SubjectError(
+            f"{path}: expected a record made with {chosen} as params.yaml says, "
+            f"found one made with {record.parameters} and no weights to measure again"
+        )
+    return record.date
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON, whole or not at all."""
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def check_folder(option: str, folder: Path) -> None:
+    """Refuse a folder that cannot be made or written to, before what it is for is computed."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise SubjectError(f"{option}: expected a folder that can be written to, found {there}")
+
+
+def read(
+    folder: Path, measurement: Measurement, kind: type[Result], control: str | None = None
+) -> Result:
+    """Read a result back.
+
+    Raises
+    ------
+    MissingInputError
+        If it was never recorded; names the measurement.
+    DegenerateModelError
+        If the record says that there was nothing to measure.
+    SubjectError
+        If the record is not what ``write`` writes.
+    """
+    path = folder / f"{family(measurement)}.json"
+    results: Mapping[str, Any] = NOTHING
+    if path.exists():
+        record = load(path)
+        results = record.measured if control is None else record.controls.get(control, NOTHING)
+    try:
+        found = results[measurement.__name__]
+    except KeyError:
+        what = f"{family(measurement)}.{measurement.__name__}"
+        raise MissingInputError([what], f"the record of {folder.name}") from None
+    if isinstance(found, dict) and found.keys() == {DEGENERATE}:
+        raise DegenerateModelError(str(found[DEGENERATE]))
+    try:
+        return adapter(kind).validate_python(found)
+    except ValidationError as error:
+        where, why = first_mistake(error)
+        raise SubjectError(
+            f"{path}: expected {measurement.__name__}.{where} as written, found {why}"
+        ) from None
+
+
+def _weights(folder: Path, records: Mapping[Path, Record]) -> dict[str, str]:
+    """sha256 of what was measured, by file or tensor; all families must agree on it."""
+    found: dict[str, str] = {}
+    for path, record in records.items():
+        for name, sha256 in record.weights.items():
+            if found.setdefault(name, sha256) != sha256:
+                raise SubjectError(
+                    f"{path}: expected {name} with sha256 {found[name]} as in "
+                    f"{next(iter(records)).name}, found {sha256}"
+                )
+    if not records:
+        raise SubjectError(f"{folder}: expected recorded measurements, found none")
+    return found
+
+
+def source(folder: Path) -> str | None:
+    """``Record.origin``, on which all files of a folder must agree."""
+    found = {record.origin for record in load_all(folder).values()}
+    if len(found) > 1:
+        named = ", ".join(sorted(str(name) for name in found))
+        raise SubjectError(f"{folder}: expected records of one source, found {named}")
+    return found.pop() if found else None
+
+
+def load_all(folder: Path) -> dict[Path, Record]:
+    """Every record of a folder by its file, in order."""
+    return {path: load(path) for path in sorted(folder.glob("*.json"))}
+
+
+def load(path: Path) -> Record:
+    """One family's record; ``SubjectError`` if the file holds none."""
+    try:
+        return _parsed(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        where, why = first_mistake(error)
+        raise SubjectError(
+            f"{path}: expected a record of schema {SCHEMA}, "
+            f"found {f'{where}: {why}' if where else why}"
+        ) from None
+    except ValueError as error:
+        raise SubjectError(f"{path}: expected JSON, found something else ({error})") from None
+
+
+# Every claim reads the files again, on its subject and on each control.
+@lru_cache(maxsize=64)
+def _parsed(text: str) -> Record:
+    record: Record = adapter(Record).validate_python(json.loads(text))
+    return record
+
+
+def _as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(json.dumps(dict(parameters)))
+    return found
+
+
+def _plain(results: Results) -> dict[str, Any]:
+    return {
+        measurement.__name__: {DEGENERATE: str(result)}
+        if isinstance(result, DegenerateModelError)
+        else _rounded_all(adapter(type(result)).dump_python(result, mode="json"))
+        for measurement, result in results.items()
+    }
+
+
+def _rounded_all(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _rounded_all(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rounded_all(item) for item in value]
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"expected finite numbers to record, found {value}")
+        return rounded(value)
+    return value

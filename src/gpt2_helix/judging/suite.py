@@ -1,0 +1,68 @@
+"""What the engine is given to judge: everything that it does not know itself."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from gpt2_helix.judging.claim import Claim, ClaimError, Subject
+from gpt2_helix.judging.report import Report
+
+
+class Statement(NamedTuple):
+    """What is stated; and the claim, and the number it measures, that say most about it."""
+
+    says: str
+    headline: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Words:
+    """What reports call things."""
+
+    said_by: str = "the author"  # Whose statements these are.
+    needs: Mapping[str, str] = field(default_factory=dict)  # By the codes of Claim.needs.
+    replication: str = "a replication"  # Of a subject that the statements are not about.
+    digests: re.Pattern[str] = re.compile("")  # Finds those that stand in the heading.
+    # What to try where claims are blocked on a record, and on one of a replication.
+    unblocked_by: str = "another subject"
+    unblocked_by_on_replication: str = "another subject"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure for the page, shown with claims of these identifiers; or why it is not drawn."""
+
+    name: str
+    claims: Sequence[str]
+    caption: str = ""
+    svg: Path | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is judged, and how it is opened and broken."""
+
+    # What claims decide, by name, in the order of reports.
+    statements: Mapping[str, Statement]
+    # Opens the subject under test, or raises an error of one line.
+    open: Callable[[], Subject]
+    # Breaks a copy of a subject in the way of this name.
+    control: Callable[[Subject, str], Subject]
+    # Other measurements of a subject, strongest first, for claims that are blocked on it.
+    weaker: Callable[[Subject], Sequence[Subject]] = lambda _: ()
+    # Whether the statements are about another subject than this one.
+    is_replication: Callable[[Subject], bool] = lambda _: False
+    # Figures for the page of a report.
+    figures: Callable[[Report], Sequence[Figure]] = lambda _: ()
+    words: Words = Words()
+
+    def check(self, claim: Claim) -> None:
+        """Refuse a claim on a statement that the suite does not have."""
+        if claim.statement not in self.statements:
+            raise ClaimError(
+                f"{claim.id}: expected a statement of {', '.join(self.statements)}, "
+                f"found {claim.statement!r}"
+            )

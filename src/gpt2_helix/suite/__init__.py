@@ -1,0 +1,1 @@
+"""What is judged: the statements of the post, models to ask them of, and broken models."""

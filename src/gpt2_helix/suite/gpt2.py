@@ -1,0 +1,52 @@
+"""What the engine judges here: the post's statements, asked of GPT-2 and of models like it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from gpt2_helix.judging.claim import Subject
+from gpt2_helix.judging.report import Report
+from gpt2_helix.judging.suite import Figure, Suite
+from gpt2_helix.suite.controls import broken_copy
+from gpt2_helix.suite.statements import STATEMENTS, WORDS
+from gpt2_helix.suite.subjects import is_replication, weaker_evidence
+
+
+def suite_on(data: Path, opened: Callable[[], Subject], figures: Path | None = None) -> Suite:
+    """Bind the engine to GPT-2.
+
+    Parameters
+    ----------
+    data
+        Where records are, by subject: weaker evidence on the same model is looked for there.
+    opened
+        Opens the model under test.
+    figures
+        Where the drawn figures are, if a page is to show them.
+    """
+    return Suite(
+        statements=STATEMENTS,
+        open=opened,
+        control=broken_copy,
+        weaker=lambda subject: weaker_evidence(subject, data),
+        is_replication=is_replication,
+        figures=lambda report: figures_of(report, figures) if figures else (),
+        words=WORDS,
+    )
+
+
+def figures_of(report: Report, folder: Path) -> list[Figure]:
+    """Figures drawn from the subject's weights or from what others published, and those not drawn.
+
+    What others published counts if a claim is judged on it.
+    """
+    origins = {*report.subject.digests.values(), *(claim.source for claim in report.claims)}
+    found = []
+    for path in sorted(folder.glob("*.json")):
+        about = json.loads(path.read_text(encoding="utf-8"))
+        shown = path.stem, about["claims"]
+        if not about["drawn"]:
+            found.append(Figure(*shown, why=about["why"]))
+        elif {about["W_pos_sha256"], about.get("source")} & (origins - {None}):
+            found.append(Figure(*shown, caption=about["caption"], svg=path.with_suffix(".svg")))
+    return found
