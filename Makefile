@@ -28,9 +28,10 @@ check: .venv/installed
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/lint-imports
 
 data: .venv/installed
-	.venv/bin/gpt2-helix measure $(ARGS)
+	.venv/bin/gpt2-helix record $(ARGS)
 ifeq ($(ARGS),)
 	.venv/bin/python -m pipeline curves --subject gpt2 --into data/gpt2
 endif
@@ -43,15 +44,14 @@ repro: export GPT2_HELIX_STRICT = $(STRICT)
 repro: .venv/installed
 	$(if $(SUBJECT)$(STRICT),.venv/bin/dvc repro --force --single-item weights measure@gpt2)
 	.venv/bin/dvc repro $(ARGS)
-	.venv/bin/gpt2-helix table data/verdicts/gpt2.json
-	.venv/bin/gpt2-helix table $(TRAINED:%=data/verdicts/%.json)
+	.venv/bin/gpt2-helix publish --readme README.md data/verdicts/*.json
 
 # Declare all that is in the working tree to be up to date, without running any stage: for records,
 # figures and paper that were made by hand.
 up-to-date: export PATH := $(CURDIR)/.venv/bin:$(PATH)
 up-to-date: .venv/installed
 	rm -f dvc.lock
-	.venv/bin/python -m pipeline weights gpt2 --into build/weights/gpt2.json
+	.venv/bin/python -m pipeline available gpt2 --into build/weights/gpt2.json
 	.venv/bin/dvc commit --force
 
 # Train the models in data/ again, each on one core; interrupted training goes on. `make trained

@@ -31,10 +31,11 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from gpt2_helix import doctoring
 from gpt2_helix.measure import output, repetition
 from gpt2_helix.models import on_text
-from gpt2_helix.models.built import RandomWeights, open_built
+from gpt2_helix.models.built import RandomWeights, segments, word_tokenizer
 from gpt2_helix.models.config import config_from
 from gpt2_helix.models.model import Model
-from gpt2_helix.texts import Material
+from gpt2_helix.suite.live import Live
+from gpt2_helix.texts import TextInputs
 
 SIZES = GPT2Config()
 """Those of GPT-2 small."""
@@ -47,11 +48,13 @@ NAIVE_TEXT_PASSES = 4 + 4 + 1 + 2
 def main(n_windows: int) -> None:
     """Print the three numbers."""
     subject = _subject(n_windows)
-    on_text.window_statistics(subject.runner, subject.windows[:1, :32], _tables(subject)[:2, :32])
+    on_text.window_statistics(
+        subject.model.runner, subject.windows[:1, :32], _tables(subject)[:2, :32]
+    )
 
     def ours() -> None:
-        output.on_text(subject.runner, subject.W_pos, subject.windows)
-        repetition.first_word(subject.runner, subject.W_pos, subject.prompt)
+        output.on_text(subject.model.runner, subject.model.W_pos, subject.windows)
+        repetition.first_word(subject.model.runner, subject.model.W_pos, subject.prompt)
 
     first = _seconds(ours)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -70,13 +73,11 @@ def main(n_windows: int) -> None:
     print(f"peak_gib {peak:.2f}")
 
 
-def _subject(n_windows: int) -> Model:
+def _subject(n_windows: int) -> Live:
     """GPT-2 small before any training, with the tokenizer and the text of models made here."""
-    made = open_built("untrained", Material(n_windows=n_windows))
     config = config_from(SIZES.to_dict(), "benchmark")
-    subject = Model("random", config, RandomWeights(config), digests={})
-    subject.tokenizer, subject.windows = made.tokenizer, made.windows
-    return subject
+    model = Model("random", config, RandomWeights(config), own_tokenizer=word_tokenizer())
+    return Live("random", model, TextInputs(n_windows=n_windows, made=segments))
 
 
 def _seconds(run: Callable[[], None]) -> float:
@@ -85,9 +86,9 @@ def _seconds(run: Callable[[], None]) -> float:
     return time.perf_counter() - begin
 
 
-def _tables(subject: Model) -> torch.Tensor:
-    return subject.runner.tables(
-        list(doctoring.doctor_all(subject.W_pos, output.DOCTORINGS).values())
+def _tables(subject: Live) -> torch.Tensor:
+    return subject.model.runner.tables(
+        list(doctoring.doctor_all(subject.model.W_pos, output.DOCTORINGS).values())
     )
 
 
@@ -100,20 +101,20 @@ def _offsets() -> int:
 
 
 @torch.inference_mode()
-def _floor(plain: Any, subject: Model) -> None:
+def _floor(plain: Any, subject: Live) -> None:
     """As many tokens under as many doctorings, in plain transformers' own time."""
     for window in subject.windows:
         batch = torch.from_numpy(window).expand(len(output.DOCTORINGS), -1)
         for first in range(0, len(batch), 4):
             plain(batch[first : first + 4], use_cache=False)
     tails = np.concatenate(list(subject.prompt.tails.values()))
-    context = subject.config.n_positions
+    context = subject.model.config.n_positions
     for _ in range(_repetition_doctorings()):
         tokens = np.concatenate([subject.prompt.prefix, tails])[:context]
         plain(torch.from_numpy(tokens)[None], use_cache=False, logits_to_keep=1)
 
 
-def _naive_seconds(bridge: Any, subject: Model) -> float:
+def _naive_seconds(bridge: Any, subject: Live) -> float:
     """Time of the naive way, from a few passes of each kind and the number of passes."""
     window = torch.from_numpy(subject.windows[0])[None]
     pair = next(iter(subject.prompt.tails))

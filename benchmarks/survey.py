@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from gpt2_helix.models import gpt2
-from gpt2_helix.models.architecture import W_POS
+from gpt2_helix.models.architectures import W_POS
 from gpt2_helix.models.model import Model
 from gpt2_helix.suite.subjects import open_subject
 

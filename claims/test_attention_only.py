@@ -14,9 +14,9 @@ they may have or not, and what averaging or silencing does to them was not looke
 
 import pytest
 
-from gpt2_helix.families import BREAK_ATTENTION_ALONE
 from gpt2_helix.judging.claim import Measured, Subject
-from gpt2_helix.measure import attention_only, attention_published
+from gpt2_helix.measure import agreement, attention_only
+from gpt2_helix.suite.control_lists import BREAK_ATTENTION_ALONE
 
 ATTENDS = {"attention": ">= 0.1"}
 WHY_ATTENDS = "A tenth is what these heads stay below when they are fed raw positions."
@@ -89,7 +89,7 @@ def test_breaks_by_100(subject: Subject, measured: Measured) -> None:
         kept_50=kept["average-50"],
         kept_100=kept["average-100"],
         kept_one_group=kept["average-all"],
-        lost_from_20_to_50=kept["average-20"] - kept["average-50"],
+        lost_from_20_to_50=kept["average-20"].mean - kept["average-50"].mean,
     )
 
 
@@ -126,5 +126,5 @@ def test_first_layer(subject: Subject, measured: Measured) -> None:
 def test_published(subject: Subject, measured: Measured) -> None:
     """Attention alone predicts which heads attend to the previous token in the whole model."""
     assert measured(attention=subject.measure(attention_only.main_heads).attention)
-    found = subject.measure(attention_published.rank_correlation).correlation
+    found = subject.measure(agreement.rank_correlation).correlation
     assert measured(**{f"rank_correlation_{name}": value for name, value in found.items()})

@@ -12,9 +12,9 @@ does not feed extended embeddings or content alone.
 
 import pytest
 
-from gpt2_helix.families import BREAK_ATTENTION_ALONE
 from gpt2_helix.judging.claim import Measured, Subject
 from gpt2_helix.measure import attention_only, extended
+from gpt2_helix.suite.control_lists import BREAK_ATTENTION_ALONE
 
 ATTENDS = {"attention": ">= 0.1"}
 WHY_ATTENDS = "A tenth is what these heads stay below when they are fed raw positions."
@@ -55,5 +55,5 @@ def test_enough(subject: Subject, measured: Measured) -> None:
 def test_survives_averaging(subject: Subject, measured: Measured) -> None:
     """Extended positional embeddings of positions averaged in groups up to 20 serve as well."""
     assert measured(attention=subject.measure(attention_only.main_heads).attention)
-    kept = subject.measure(extended.averaged).kept
+    kept = subject.measure(extended.fed_averaged).kept
     assert measured(**{f"kept_{k}": kept[f"average-{k}"] for k in (5, 10, 20, 100)})

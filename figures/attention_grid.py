@@ -7,16 +7,16 @@ from matplotlib.patches import Rectangle
 
 import style
 from gpt2_helix.models.config import MAIN_HEADS_OF_GPT2_SMALL
-from gpt2_helix.published.attention import read_previous_token
+from gpt2_helix.suite.published import published_heads
 
-NEEDS = ("attention_published",)
+NEEDS = ("agreement",)
 CLAIMS = ("attention-only.published",)
 
 
 def draw(subject: str) -> tuple[Figure, str]:
     """Draw two grids of heads, one row a layer, each with its own scale."""
-    found = style.read_record(subject, "attention_published")["measured"]["rank_correlation"]
-    published = read_previous_token(style.DATA)
+    found = style.read_record(subject, "agreement")["measured"]["rank_correlation"]
+    published = published_heads(style.DATA / "published")
     alone = [found["attention"]["intact"][head] for head in published.heads]
     figure, axes = plt.subplots(1, 2, figsize=(7.2, 3.5), layout="constrained")
     for panel, values, title in (

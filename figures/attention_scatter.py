@@ -4,11 +4,11 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 import style
-from gpt2_helix.measure.attention_published import whole_model
+from gpt2_helix.measure.agreement import whole_model
 from gpt2_helix.models.config import MAIN_HEADS_OF_GPT2_SMALL
-from gpt2_helix.published.attention import read_previous_token
+from gpt2_helix.suite.published import published_heads
 
-NEEDS = ("attention_published",)
+NEEDS = ("agreement",)
 CLAIMS = ("attention-only.published",)
 
 TITLES = {
@@ -20,8 +20,8 @@ TITLES = {
 
 def draw(subject: str) -> tuple[Figure, str]:
     """Draw a panel for each comparison, both axes logarithmic."""
-    found = style.read_record(subject, "attention_published")["measured"]["rank_correlation"]
-    published = whole_model(read_previous_token(style.DATA))
+    found = style.read_record(subject, "agreement")["measured"]["rank_correlation"]
+    published = whole_model(published_heads(style.DATA / "published"))
     main = [str(head) for head in MAIN_HEADS_OF_GPT2_SMALL]
     figure, axes = plt.subplots(1, len(TITLES), figsize=(7.2, 2.9), layout="constrained")
     for panel, (name, title) in zip(axes, TITLES.items(), strict=True):
@@ -42,8 +42,7 @@ def draw(subject: str) -> tuple[Figure, str]:
                     fontsize=7,
                     bbox={"fc": "white", "ec": "none", "alpha": 0.7, "pad": 0.5},
                 )
-        low, high = found["interval"][name]
-        rho = found["correlation"][name]
+        rho, low, high = (found["correlation"][name][end] for end in ("mean", "low", "high"))
         panel.set(xscale="log", yscale="log", xlabel="attention alone")
         panel.set_title(f"{title}\nrank correlation {rho:.2f} [{low:.2f}, {high:.2f}]", fontsize=8)
     axes[0].set_ylabel("whole model, on text")

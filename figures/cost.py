@@ -43,7 +43,8 @@ def draw(*subjects: str) -> tuple[Figure, str]:
                 length = style.read_record(seeds[0], "positions")["measured"]["learned"][
                     "positions"
                 ]
-                kept = [style.read_record(s, ALONE)["measured"]["averaged"]["kept"] for s in seeds]
+                found = [style.read_record(s, ALONE)["measured"]["averaged"]["kept"] for s in seeds]
+                kept = [{k: share["mean"] for k, share in of.items()} for of in found]
                 _line(axes, name, kept, length, looks[name])
         axes.set_ylabel("kept attention to the previous token")
     for axes in (change, same, *others):

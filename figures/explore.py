@@ -47,7 +47,7 @@ def page(subject: str) -> str:
     }
     for picture, named in PICTURED.items():
         filled[f"%{picture.upper()}%"] = _statements(report, named)
-    if all(style.is_recorded(subject, f) for f in ("attention_only", "attention_beside")):
+    if all(style.is_recorded(subject, f) for f in ("attention_only", "sensitivity")):
         data["attention"] = _attention(subject, tolerance)
         data["heads"] = _heads(subject, data["kernels"]["sizes"])
         filled["%ATTENTION-TABLE%"] = _attention_table(data["attention"])
@@ -88,27 +88,30 @@ def _kernels(subject: str, tolerance: Mapping[str, Mapping[str, str]]) -> dict[s
 
 def _attention(subject: str, tolerance: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """Attention of the main heads to the previous token, against group size, and its bounds."""
-    sweep = style.read_record(subject, "attention_beside")["measured"]["sweep"]
+    sweep = style.read_record(subject, "sensitivity")["measured"]["sweep"]
     main = style.read_record(subject, "attention_only")["measured"]["main_heads"]
     heads, sizes = list(main["attention"]), list(sweep["attention"])
-    intact = sum(sweep["attention"][sizes[0]].values())
+    found = {size: sweep["attention"][size] for size in sizes}
+    total = {size: sum(of["mean"] for of in found[size].values()) for size in sizes}
     kept_bounds = bounds(tolerance["attention-only.survives-averaging"], "kept")
     kept_bounds |= bounds(tolerance["attention-only.breaks-by-100"], "kept")
     one_group = tolerance["attention-only.breaks-by-100"]["kept_one_group"]
     return {
         "sizes": [int(size) for size in sizes],
-        "attention": {h: [sweep["attention"][size][h] for size in sizes] for h in heads},
-        "interval": {h: [sweep["interval"][size][h] for size in sizes] for h in heads},
+        "attention": {h: [found[size][h]["mean"] for size in sizes] for h in heads},
+        "interval": {
+            h: [(found[size][h]["low"], found[size][h]["high"]) for size in sizes] for h in heads
+        },
         "raw": main["raw"],
         "bound": _bound(tolerance["attention-only.previous-token"]["attention"]),
-        "kept": [sum(sweep["attention"][size].values()) / intact for size in sizes],
+        "kept": [total[size] / total[sizes[0]] for size in sizes],
         "keptBounds": kept_bounds | {sizes[-1]: _bound(one_group)},
     }
 
 
 def _heads(subject: str, sizes: Sequence[int]) -> dict[str, Any]:
     """Attention of every head to the previous token, by group size."""
-    record = style.read_record(subject, "attention_beside")["measured"]["every_head"]
+    record = style.read_record(subject, "sensitivity")["measured"]["every_head"]
     main = style.read_record(subject, "attention_only")["measured"]["main_heads"]
     by_size = _by_size(record["attention"])
     return {"main": list(main["attention"]), "attention": [by_size[size] for size in sizes]}

@@ -29,17 +29,17 @@ def draw(subject: str) -> tuple[Figure, str]:
     for place, (name, label, colour) in enumerate(BARS):
         height = np.array([fed[name][head] for head in heads])
         if name == "whole":
-            ends = np.array([main["interval"][head] for head in heads])
+            found, unit = main["attention"], np.ones(len(heads))
         else:
-            share = [fed[f"kept_{name}_interval"][head] for head in heads]
-            ends = np.array(share) * np.array([[fed["whole"][head]] for head in heads])
+            found, unit = fed[f"kept_{name}"], np.array([fed["whole"][head] for head in heads])
+        ends = np.array([[found[head][end] for head in heads] for end in ("low", "high")]) * unit
         axes.bar(
             at + 0.26 * (place - 1),
             height,
             0.24,
             color=colour,
             label=label,
-            yerr=np.abs(ends.T - height),
+            yerr=np.abs(ends - height),
             error_kw={"lw": 0.8, "capsize": 2},
         )
     for x, head in zip(at, heads, strict=True):
@@ -49,7 +49,7 @@ def draw(subject: str) -> tuple[Figure, str]:
     axes.set_ylabel("attention to the previous token")
     axes.set_ylim(0, 1.5 * max(fed["whole"].values()))
     axes.legend(frameon=False, fontsize=7.5, loc="upper left")
-    shares = ", ".join(f"{head} {fed['kept_from_extended'][head]:.0%}" for head in heads)
+    shares = ", ".join(f"{head} {fed['kept_from_extended'][head]['mean']:.0%}" for head in heads)
     return figure, (
         f"Of the whole, fed extended positional embeddings alone: {shares}.\n"
         "Error bars: 95% intervals over pairs of draws of tokens."

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import typst
 
-from gpt2_helix.families import FAMILIES
 from gpt2_helix.judging.collect import declared
 from gpt2_helix.models.shipped import SEEDS
+from gpt2_helix.suite.recorded import RECORDED
 from gpt2_helix.weights.pins import HUB_MODELS
 
 SUBJECT = "gpt2"
@@ -30,10 +30,10 @@ def typeset(root: Path) -> bytes:
         If a number is not where the paper looks for it; names the key.
     """
     data = root / "data"
-    recorded = [family for family in FAMILIES if _measured(data / SUBJECT / f"{family}.json")]
+    recorded = [family for family in RECORDED if _measured(data / SUBJECT / f"{family}.json")]
     told = {
         "recorded": recorded,
-        "unrecorded": [f for f in FAMILIES if f not in recorded],
+        "unrecorded": [f for f in RECORDED if f not in recorded],
         "declared": [claim.id for _, _, claim in declared(root / "claims")],
         "seeds": SEEDS,
         "others": sorted(p.stem for p in (data / "verdicts").glob("*.json") if p.stem != SUBJECT),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gpt2_helix.commands import add_weights, exit_code
-from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix.judging.errors import InputError
 from gpt2_helix.models.shipped import SEEDS, SHIPPED
 from gpt2_helix.weights.pins import HUB_MODELS
 
@@ -22,11 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__)
     commands = parser.add_subparsers(required=True)
 
-    command = commands.add_parser("weights", help="write which weights are available to a file")
+    command = commands.add_parser("available", help="write which weights are available to a file")
     command.add_argument("subject", choices=HUB_MODELS)
     command.add_argument("--into", type=Path, required=True, metavar="FILE")
     add_weights(command)
-    command.set_defaults(run=weights)
+    command.set_defaults(run=available)
 
     command = commands.add_parser(
         "digitise", help="record what others published: the author's pictures, a notebook"
@@ -58,9 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exit_code("pipeline", lambda: options.run(options))
 
 
-def weights(options: argparse.Namespace) -> None:
+def available(options: argparse.Namespace) -> None:
     """Write which weights are available."""
-    from pipeline.weights import look
+    from pipeline.available import look
 
     look(options.subject, options.into, options.weights, options.strict)
 
@@ -79,7 +79,7 @@ def digitise(options: argparse.Namespace) -> None:
 def train(options: argparse.Namespace) -> None:
     """Train one of the models in ``data/``."""
     if not (DATA / "training").is_dir():
-        raise SubjectError(
+        raise InputError(
             f"{DATA}/training: expected texts to train on, as a checkout has, found none"
         )
     from pipeline.training import loop

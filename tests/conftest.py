@@ -2,26 +2,20 @@
 
 import gc
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Generator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jaxtyping import install_import_hook
 from safetensors.numpy import save_file
 
-from gpt2_helix.weights.tensors import Array
-from judging.running import run_pytest
-from support import CONFIG, ROOT, Claims, Folder, Run, helix_rows
+# Before anything of the package is imported, here below too.
+install_import_hook("gpt2_helix", "checked.checked")
 
-CHECKED = (
-    "doctoring", "measure", "models.heads", "models.interventions", "models.readings",
-    "models.on_text", "models.runner",
-)  # fmt: skip
-# Before a test imports them. The process that only hands tests to workers never does.
-install_import_hook([f"gpt2_helix.{name}" for name in CHECKED], "beartype.beartype")
+from gpt2_helix.weights.tensors import Array  # noqa: E402
+from judging.running import run_pytest  # noqa: E402
+from support import CONFIG, ROOT, Claims, Folder, Judge, Judged, Run, helix_rows  # noqa: E402
 
 
 @pytest.hookimpl(wrapper=True)
@@ -64,6 +58,14 @@ def folder(tmp_path: Path) -> Folder:
 
 
 @pytest.fixture
+def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache of a hub that cannot be asked; it is empty."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
+@pytest.fixture
 def run_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Claims:
     """Run ``pytest claims/`` in this process, without a network unless the test made one."""
 
@@ -80,18 +82,15 @@ def run_claims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Claims:
 
 
 @pytest.fixture
-def run_process(tmp_path: Path) -> Claims:
-    """Run ``pytest claims/`` as a user does, offline unless the environment says otherwise."""
+def judge(run_claims: Claims, tmp_path: Path) -> Judge:
+    """Run ``pytest claims/`` for its verdicts on what ``subject`` names."""
 
-    def run(*arguments: str, cwd: Path = ROOT, **environment: str) -> Run:
-        offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
-        return subprocess.run(
-            [sys.executable, "-m", "pytest", "claims/", "-p", "no:cacheprovider", *arguments],
-            cwd=cwd,
-            env={**os.environ, **offline, "COLUMNS": "160", **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def judge(*options: str, subject: object = None, **where: Any) -> Judged:
+        path = tmp_path / "verdicts.json"
+        path.unlink(missing_ok=True)
+        named = () if subject is None else ("--subject", str(subject))
+        ran = run_claims(*named, *options, "--claims-json", str(path), **where)
+        assert path.exists(), ran.stdout + ran.stderr
+        return Judged(ran.returncode, ran.stdout, json.loads(path.read_text()))
 
-    return run
+    return judge

@@ -8,6 +8,7 @@ it serves.
 
 import gzip
 import hashlib
+import os
 import re
 import threading
 import time
@@ -36,52 +37,25 @@ DELIVERY = re.compile(
 
 @dataclass
 class Fault:
-    """What goes wrong with answers about a file.
+    """What goes wrong with answers about a file."""
 
-    Attributes
-    ----------
-    file
-        How the file's name ends; every file by default.
-    times
-        Answers that it spoils; after that all is well.
-    status
-        Refuse with this one.
-    retry_after
-        Seconds to name when refusing.
-    cut, stall
-        Break the connection, or say no more, after so many bytes of a body.
-    flip
-        Byte of the file to serve with all its bits changed.
-    silent
-        Accept the connection and never answer.
-    pace
-        Seconds to wait after each 64 KiB.
-    commit, etag, size
-        What to claim in the headers instead of the truth.
-    whole, gzip
-        Ignore ranges; and compress what was asked for as it is.
-    unsized
-        Tell no sizes before a body, as some mirrors do.
-    portal
-        Answer as the login page of a network does: with a page of its own, whatever was asked.
-    """
-
-    file: str = ""
-    times: int = 1000
-    status: int | None = None
-    retry_after: int | None = None
-    cut: int | None = None
-    stall: int | None = None
-    flip: int | None = None
-    silent: bool = False
-    pace: float = 0
+    file: str = ""  # How the file's name ends; every file by default.
+    times: int = 1000  # Answers that it spoils; after that all is well.
+    status: int | None = None  # Refuse with this one.
+    retry_after: int | None = None  # Seconds to name when refusing.
+    cut: int | None = None  # Break the connection after so many bytes of a body.
+    stall: int | None = None  # Say no more after so many bytes of a body.
+    flip: int | None = None  # Byte of the file to serve with all its bits changed.
+    silent: bool = False  # Accept the connection and never answer.
+    pace: float = 0  # Seconds to wait after each 64 KiB.
+    # What to claim in the headers instead of the truth.
     commit: str | None = None
     etag: str | None = None
     size: int | None = None
-    whole: bool = False
-    gzip: bool = False
-    unsized: bool = False
-    portal: bool = False
+    whole: bool = False  # Ignore ranges.
+    gzip: bool = False  # Ignore ranges, and compress what was asked for as it is.
+    unsized: bool = False  # Tell no sizes before a body, as some mirrors do.
+    portal: bool = False  # Answer with a page of its own, as the login page of a network does.
 
     @property
     def of_body(self) -> bool:
@@ -91,31 +65,19 @@ class Fault:
 
 @dataclass
 class Hub:
-    """A running server.
-
-    Attributes
-    ----------
-    repositories
-        Repository id to file name to content, at ``COMMIT``, which is also ``main``; and, under
-        ``id@branch``, at another branch, whose commit is ``commit_of`` it.
-    known_token
-        The one that is not refused.
-    faults
-        What goes wrong now.
-    served
-        Body bytes sent for each file since the last ``forget``.
-    requests
-        Method and path of each request since then.
-    tokens
-        Host that each request was for, and the credentials that it brought.
-    """
+    """A running server."""
 
     repositories: dict[str, dict[str, bytes]]
+    """Repository id to file name to content, at ``COMMIT``, which is also ``main``; and, under
+    ``id@branch``, at another branch, whose commit is ``commit_of`` it."""
     faults: list[Fault] = field(default_factory=list)
     served: dict[str, int] = field(default_factory=dict)
+    """Body bytes sent for each file since the last ``forget``."""
     requests: list[str] = field(default_factory=list)
+    """Method and path of each request since then."""
     tokens: list[tuple[str, str]] = field(default_factory=list)
-    known_token: str = "hf_known"
+    """Host that each request was for, and the credentials that it brought."""
+    known_token: str = "hf_known"  # The one that is not refused.
     port: int = 0
     stopping: threading.Event = field(default_factory=threading.Event)
 
@@ -192,13 +154,7 @@ class Answer(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
-    def do_HEAD(self) -> None:
-        self.answer()
-
     def do_GET(self) -> None:
-        self.answer()
-
-    def answer(self) -> None:
         if self.path != "/api/agent-harnesses":  # For huggingface_hub's own user agent, daily.
             self.state.requests.append(f"{self.command} {self.path}")
         brought = (self.headers.get("Host", ""), self.headers.get("Authorization", ""))
@@ -213,6 +169,9 @@ class Answer(BaseHTTPRequestHandler):
             else:
                 self.refuse(404, "RepoNotFound")
 
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
     def resolve(self, repo: str, revision: str, file: str, token: str) -> None:
         fault = self.state.fault(file, body=False)
         if fault.silent:
@@ -224,10 +183,8 @@ class Answer(BaseHTTPRequestHandler):
         if fault.status:
             self.refuse(fault.status, "", fault.retry_after)
             return
-        if repo not in self.state.repositories or token not in (
-            "",
-            f"Bearer {self.state.known_token}",
-        ):
+        known = ("", f"Bearer {self.state.known_token}")
+        if repo not in self.state.repositories or token not in known:
             self.refuse(401, "RepoNotFound")
             return
         found = self.state.files(repo, revision)
@@ -308,8 +265,10 @@ class Answer(BaseHTTPRequestHandler):
         self.end_headers()
 
 
-def live_in(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+def live_in(monkeypatch: pytest.MonkeyPatch, home: Path, endpoint: str | None = None) -> None:
     """Make this process one of a user whose ``HF_HOME`` is empty, and who does not wait long."""
+    if endpoint is not None:
+        ask(monkeypatch, endpoint)
     monkeypatch.setattr(constants, "HF_HOME", str(home))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(home / "hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
@@ -319,6 +278,15 @@ def live_in(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
     monkeypatch.setattr(hub_module, "CACHE", home / "assets/gpt2-helix")
     monkeypatch.setattr(hub_module, "ANSWER_WITHIN_S", 2.0)
     monkeypatch.setattr(ranged, "PAUSE_S", 0.01)
+
+
+def start_in(monkeypatch: pytest.MonkeyPatch, home: Path, endpoint: str) -> None:
+    """Make processes that are started from now on those of such a user."""
+    meddling = ("hf_", "http_proxy", "https_proxy", "all_proxy")
+    for name in [name for name in os.environ if name.lower().startswith(meddling)]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HF_HOME", str(home))
+    monkeypatch.setenv("HF_ENDPOINT", endpoint)
 
 
 def ask(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:

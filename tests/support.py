@@ -1,14 +1,25 @@
-"""What tests are made of: a perfect helix, and the names of the fixtures' types."""
+"""What tests are made of: models, processes, refusals, and the names of the fixtures' types."""
 
 import io
+import os
+import signal
 import subprocess
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 
+from gpt2_helix import parameters
+from gpt2_helix.judging.errors import InputError
 from gpt2_helix.weights.tensors import Array
+
+if TYPE_CHECKING:
+    from gpt2_helix.suite.live import Live
 
 ROOT = Path(__file__).parent.parent
 CONFIG = {
@@ -28,6 +39,40 @@ Folder = Callable[..., Path]
 Claims = Callable[..., Run]
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A run of claims that wrote its verdicts: exit code, what it said, and the report."""
+
+    code: int
+    out: str
+    report: dict[str, Any]
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        return {claim["id"]: claim for claim in self.report["claims"]}
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        return {name: claim["verdict"] for name, claim in self.claims.items()}
+
+
+Judge = Callable[..., Judged]
+
+
+@contextmanager
+def refused(
+    *said: str, kind: type[Exception] = InputError
+) -> Iterator[pytest.ExceptionInfo[Exception]]:
+    """Expect an error of one short line that says all this."""
+    with pytest.raises(kind) as error:
+        yield error
+    line = str(error.value)
+    for part in said:
+        assert part in line
+    assert "\n" not in line
+    assert len(line) < 500
+
+
 def helix_rows(n: int = 1024, d_model: int = 768, turns: float = 3, seed: int = 0) -> Array:
     """A perfect helix in random directions, with a little noise on every entry."""
     rng = np.random.default_rng(seed)
@@ -39,15 +84,71 @@ def helix_rows(n: int = 1024, d_model: int = 768, turns: float = 3, seed: int = 
     return (coordinates @ directions + noise).astype(np.float32)
 
 
+def run_python(*arguments: str, cwd: Path = ROOT, **environment: str) -> Run:
+    """Run Python, with these variables besides those of the environment."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def start_python(*arguments: str) -> subprocess.Popen[str]:
+    """Start Python, to be interrupted; what it says of errors is in its output."""
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # Where the suite itself runs in the background of a shell, it ignores SIGINT.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def opened(spec: object) -> "Live":
+    """A model by its name or its folder, without records."""
+    from gpt2_helix.suite.live import Live  # Once its shapes are checked: see conftest.
+    from gpt2_helix.suite.subjects import open_subject
+
+    subject = open_subject(str(spec), Path("no-data"))
+    assert isinstance(subject, Live)
+    return subject
+
+
 def small(folder: Folder) -> Path:
     """A small model folder: a helix for positions."""
     return folder(config=SMALL, tensors={"wpe.weight": helix_rows(258, 96)})
 
 
-def checkpoint(tensors: Mapping[str, Array], **how: Any) -> bytes:
-    """What ``torch.save`` writes of these tensors."""
+def checkpoint(tensors: Mapping[str, Any], **how: Any) -> bytes:
+    """What ``torch.save`` writes of these: arrays, or anything else as it is."""
     import torch  # Most tests need none.
 
     file = io.BytesIO()
-    torch.save({name: torch.from_numpy(tensor) for name, tensor in tensors.items()}, file, **how)
+    arrays = {name: torch.from_numpy(t) for name, t in tensors.items() if isinstance(t, np.ndarray)}
+    torch.save({**tensors, **arrays}, file, **how)
     return file.getvalue()
+
+
+@dataclass(frozen=True)
+class Hostile:
+    """Something that makes a file when it is unpickled."""
+
+    file: Path
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.system, (f"touch {self.file}",)
+
+
+def choose(monkeypatch: pytest.MonkeyPatch, family: str, **changed: object) -> None:
+    """Measure a family with other choices than those of params.yaml, whether they work or not."""
+    of = parameters.of
+
+    def chosen(name: str) -> dict[str, object]:
+        return {**of(name), **changed} if name == family else of(name)
+
+    monkeypatch.setattr(parameters, "of", chosen)

@@ -1,6 +1,5 @@
 """``gpt2_helix.judge``: the same verdicts as ``pytest claims/``, whatever it is given."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -11,20 +10,12 @@ import pytest
 
 import gpt2_helix as gh
 from gpt2_helix.judging.report import plain
-from gpt2_helix.models.in_memory import StateDict
+from gpt2_helix.models.sources import StateDict
 from gpt2_helix.places import DATA
-from support import Claims, helix_rows, small
+from support import Judge, helix_rows, small
 
-Report = dict[str, Any]
 QUICK = ("architecture.*", "helix.axis", "kernels.local-heads", "heads.main-previous-token")
 MINI = DATA / "mini/model"
-
-
-def by_pytest(run_claims: Claims, folder: Path, *arguments: str) -> Report:
-    path = folder / "out.json"
-    run_claims("--claims-json", str(path), *arguments)
-    report: Report = json.loads(path.read_text())
-    return report
 
 
 def without_names(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -32,9 +23,9 @@ def without_names(claims: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**c, "controls": [{**x, "reason": ""} for x in c["controls"]]} for c in claims]
 
 
-def test_on_the_record_all_is_as_with_pytest(run_claims: Claims, tmp_path: Path) -> None:
+def test_on_the_record_all_is_as_with_pytest(judge: Judge) -> None:
     verdicts = gh.judge("recorded:gpt2")
-    assert plain(verdicts.report) == by_pytest(run_claims, tmp_path, "--subject", "recorded:gpt2")
+    assert plain(verdicts.report) == judge(subject="recorded:gpt2").report
     assert len(verdicts) == len(set(verdicts)) == len(verdicts.claims)
     found = verdicts["helix.axis"]
     assert (found.verdict, found.evidence) == ("confirmed", "recorded")
@@ -43,23 +34,17 @@ def test_on_the_record_all_is_as_with_pytest(run_claims: Claims, tmp_path: Path)
         verdicts["helix.no-such"]
 
 
-def test_gpt2_is_its_record_where_it_cannot_be_had(
-    run_claims: Claims, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+@pytest.mark.usefixtures("offline")
+def test_gpt2_is_its_record_where_it_cannot_be_had(judge: Judge) -> None:
     assert gh.judge().report == gh.judge("gpt2").report
-    assert plain(gh.judge().report) == by_pytest(run_claims, tmp_path)
+    assert plain(gh.judge().report) == judge().report
 
 
-def test_mini_and_the_same_weights_in_memory_are_as_with_pytest(
-    run_claims: Claims, tmp_path: Path
-) -> None:
+def test_mini_and_the_same_weights_in_memory_are_as_with_pytest(judge: Judge) -> None:
     from transformers import GPT2LMHeadModel, PreTrainedTokenizerFast
 
     names = "144 or axis or local_heads or main_previous"
-    options = ("--subject", "mini", "--windows", "2", "-k", names)
-    expected = by_pytest(run_claims, tmp_path, *options)["claims"]
+    expected = judge("--windows", "2", "-k", names, subject="mini").report["claims"]
     assert len(expected) == len(QUICK)
     assert {c["evidence"] for c in expected} == {"live"}
     of_weights = [c for c in expected if c["statement"] != "previous-token"]
@@ -88,7 +73,7 @@ def test_a_bridge_is_judged_by_the_weights_it_was_given() -> None:
     verdict = gh.judge(bridge, "positions.*")["positions.learned-1024"]
     assert verdict.measured["positions"] == 64
     bridge.enable_compatibility_mode()
-    with pytest.raises(gh.SubjectError, match="found compatibility mode"):
+    with pytest.raises(gh.InputError, match="found compatibility mode"):
         gh.judge(bridge)
 
 
@@ -118,15 +103,15 @@ def test_a_folder_and_a_pattern_of_claims(folder: Any) -> None:
     ],
 )
 def test_wrong_input_is_one_line(arguments: tuple[Any, ...], line: str) -> None:
-    with pytest.raises(gh.SubjectError, match=line):
+    with pytest.raises(gh.InputError, match=line):
         gh.judge(*arguments)
 
 
 def test_texts_are_named_by_a_path_or_its_name(tmp_path: Path) -> None:
     for path in ("none", tmp_path / "none"):
-        with pytest.raises(gh.SubjectError, match="none: expected UTF-8 text"):
+        with pytest.raises(gh.InputError, match="none: expected UTF-8 text"):
             gh.judge("mini", "output.*", corpus=path)
-        with pytest.raises(gh.SubjectError, match="none: expected UTF-8 text"):
+        with pytest.raises(gh.InputError, match="none: expected UTF-8 text"):
             gh.judge("mini", "repetition.*", prompt=path)
 
 

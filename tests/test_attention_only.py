@@ -9,15 +9,17 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2Model
 
-from gpt2_helix.judging.errors import DegenerateModelError, MissingInputError
-from gpt2_helix.measure import attention_beside, attention_only, attention_published, extended
-from gpt2_helix.measure.attention_only import Window
+from gpt2_helix.judging.errors import MissingInputError, NothingToMeasureError
+from gpt2_helix.measure import agreement, attention_only, extended, sensitivity
+from gpt2_helix.measure.agreement import PublishedHeads
+from gpt2_helix.measure.statistics import Estimate, bootstrap
 from gpt2_helix.models import gpt2
 from gpt2_helix.models.config import Head, config_from
 from gpt2_helix.models.interventions import silence
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.readings import Reading, Readings, Tokens
-from gpt2_helix.published.attention import PreviousToken
+from gpt2_helix.suite.live import Live
+from gpt2_helix.texts import TextInputs
 from gpt2_helix.weights.tensors import Array
 
 SIZES: dict[str, Any] = {
@@ -28,11 +30,11 @@ SIZES: dict[str, Any] = {
     "vocab_size": 5,
 }
 HEADS = (Head(1, 0), Head(2, 1))
-WINDOW = Window(40, 3)
-DRAWN = Tokens(0.5).draw(16, WINDOW.positions, 16)
+QUERIES = slice(3, 40)
+DRAWN = Tokens(0.5).draw(16, 40, 16)
 
 
-def random_model(*, scores_over_layer: bool = False, n_positions: int = 70) -> Model:
+def random_model(*, scores_over_layer: bool = False, n_positions: int = 70) -> Live:
     sizes = {**SIZES, "n_positions": n_positions}
     config = config_from({"model_type": "gpt2", "layer_norm_epsilon": 1e-5, **sizes}, "test")
     config = replace(config, scores_over_layer=scores_over_layer, previous_token_heads=HEADS)
@@ -41,37 +43,37 @@ def random_model(*, scores_over_layer: bool = False, n_positions: int = 70) -> M
         name: (0.8 * rng.standard_normal(shape)).astype(np.float32)
         for name, shape in gpt2.shapes(config).items()
     }
-    return Model("random", config, tensors, digests={})
+    return Live("random", Model("random", config, tensors), TextInputs())
 
 
-def without_mlp_matrices(model: Model) -> Any:
+def without_mlp_matrices(subject: Live) -> Any:
     """The same in transformers; what its MLPs add is the bias of their output."""
-    over_layer = model.config.scores_over_layer
+    over_layer = subject.model.config.scores_over_layer
     config = GPT2Config(**SIZES, scale_attn_by_inverse_layer_idx=over_layer)
     theirs = GPT2Model(config).train(False)
     theirs.set_attn_implementation("eager")
     matrices = ("mlp.c_fc.weight", "mlp.c_proj.weight")
     state = {
         name: torch.tensor(array * (not name.endswith(matrices)))
-        for name, array in model.tensors.items()
+        for name, array in subject.model.tensors.items()
     }
     theirs.load_state_dict(state, strict=True)
     return theirs.double()
 
 
-def alone(model: Model) -> Readings:
+def alone(subject: Live) -> Readings:
     """Fed the positions of the window."""
-    return replace(model.attention_alone, tokens=DRAWN, _known={}, _every={})
+    return replace(subject.attention_alone, tokens=DRAWN, queries=QUERIES, _known={}, _every={})
 
 
 @cache
 @torch.inference_mode()
 def theirs(scores_over_layer: bool, doctored: bool) -> tuple[list[Array], list[Array]]:
     """Streams that enter the layers, (draw, position, d_model), and (draw, head, query, key)."""
-    model = random_model(scores_over_layer=scores_over_layer)
-    plain = without_mlp_matrices(model)
+    subject = random_model(scores_over_layer=scores_over_layer)
+    plain = without_mlp_matrices(subject)
     if doctored:
-        plain.wpe.weight.copy_(torch.tensor(model.doctor(model.W_pos, "average-5")))
+        plain.wpe.weight.copy_(torch.tensor(subject.doctor(subject.model.W_pos, "average-5")))
     found = plain(
         inputs_embeds=torch.tensor(DRAWN).double(),
         output_hidden_states=True,
@@ -85,9 +87,9 @@ def theirs(scores_over_layer: bool, doctored: bool) -> tuple[list[Array], list[A
 def test_streams_and_patterns_are_those_of_transformers(
     scores_over_layer: bool, doctored: bool
 ) -> None:
-    model = random_model(scores_over_layer=scores_over_layer)
-    W_pos = model.doctor(model.W_pos, "average-5") if doctored else model.W_pos
-    ours = alone(model)
+    subject = random_model(scores_over_layer=scores_over_layer)
+    W_pos = subject.doctor(subject.model.W_pos, "average-5") if doctored else subject.model.W_pos
+    ours = alone(subject)
     streams, patterns = theirs(scores_over_layer, doctored)
     mine = ours.runner.streams(W_pos, DRAWN, range(3))
     for layer, (expected, stream) in enumerate(zip(streams, mine.values(), strict=True)):
@@ -98,19 +100,19 @@ def test_streams_and_patterns_are_those_of_transformers(
 
 @pytest.mark.parametrize("doctored", [False, True])
 def test_attention_to_the_previous_token_is_that_of_transformers(doctored: bool) -> None:
-    model = random_model()
+    subject = random_model()
     streams, patterns = theirs(False, doctored)
-    query = np.arange(WINDOW.first_query, WINDOW.positions)
+    query = np.arange(40)[QUERIES]
     name = "average-5" if doctored else "intact"
-    for heads in (HEADS, tuple(model.attention_alone.heads)):
+    for heads in (HEADS, tuple(subject.attention_alone.heads)):
         by_head = [patterns[h.layer][:, h.head, query, query - 1].mean(axis=-1) for h in heads]
         expected = np.stack(by_head, axis=1).reshape(8, 2, -1).mean(axis=1)
-        found = alone(model).doctored(name, heads)
-        np.testing.assert_allclose(WINDOW.mean(found.previous), expected, atol=1e-6)
+        found = alone(subject).doctored(name, heads)
+        np.testing.assert_allclose(alone(subject).mean(found.previous), expected, atol=1e-6)
         for layer, pairs in found.entering.items():
             means = streams[layer].reshape(8, 2, 40, 16).mean(axis=1)
             np.testing.assert_allclose(pairs, means, atol=1e-4)
-    np.testing.assert_array_equal(alone(model).every_head(name), found.previous)
+    np.testing.assert_array_equal(alone(subject).every_head(name), found.previous)
 
 
 def test_what_was_run_before_is_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,22 +132,23 @@ def test_what_was_run_before_is_not_run_again(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_silenced_heads_write_nothing_and_their_bias_stays() -> None:
-    model = random_model()
+    subject = random_model()
     name = "h.0.attn.c_proj.weight"
-    idle = model.broken({name: np.zeros_like(model.tensors[name])})
-    silenced = alone(model).read(model.W_pos, HEADS, hooks=[silence(0)])
+    zero = np.zeros_like(subject.model.tensors[name])
+    idle = subject.broken(model=subject.model.with_tensors({name: zero}))
+    silenced = alone(subject).read(subject.model.W_pos, HEADS, hooks=[silence(0)])
     expected = alone(idle).doctored("intact", HEADS)
     np.testing.assert_allclose(silenced.previous, expected.previous, atol=1e-6)
-    intact = alone(model).doctored("intact", HEADS)
+    intact = alone(subject).doctored("intact", HEADS)
     assert np.nanmax(np.abs(silenced.previous - intact.previous)) > 0.01
 
 
 def test_what_heads_do_not_read_still_goes_on() -> None:
-    model = random_model()
-    ours = alone(model)
-    less = np.random.default_rng(1).standard_normal((WINDOW.positions, 16))
-    streams = ours.runner.streams(model.W_pos, DRAWN, [1, 2])
-    found = ours.read(model.W_pos, HEADS, without={1: less, 2: 2 * less}).previous
+    subject = random_model()
+    ours = alone(subject)
+    less = np.random.default_rng(1).standard_normal((40, 16))
+    streams = ours.runner.streams(subject.model.W_pos, DRAWN, [1, 2])
+    found = ours.read(subject.model.W_pos, HEADS, without={1: less, 2: 2 * less}).previous
     for i, (head, part) in enumerate(zip(HEADS, (less, 2 * less), strict=True)):
         fed = (streams[head.layer] - part).astype(np.float32)
         patterns = [ours.block(head.layer).pattern(one, [head.head])[0] for one in fed]
@@ -171,12 +174,12 @@ def test_draws_are_gaussians_of_the_asked_size_and_their_mirror_images() -> None
 
 def test_what_is_odd_in_the_tokens_cancels_within_a_pair() -> None:
     """So a mean over few pairs is nearer to what many draws give than as many single draws are."""
-    model = random_model()
-    alone = model.attention_alone
+    subject = random_model()
+    alone = subject.attention_alone
     one = Tokens(0.02).draw(32, 40, 16)
-    many = alone.runner.streams(model.W_pos, Tokens(0.02).draw(2000, 40, 16)[32:], [2])[2]
+    many = alone.runner.streams(subject.model.W_pos, Tokens(0.02).draw(2000, 40, 16)[32:], [2])[2]
     pairs, single = (
-        alone.runner.streams(model.W_pos, some, [2])[2].mean(axis=0)
+        alone.runner.streams(subject.model.W_pos, some, [2])[2].mean(axis=0)
         for some in (one[:16], one[::2])
     )
     assert len(one[:16]) == len(one[::2])
@@ -185,12 +188,12 @@ def test_what_is_odd_in_the_tokens_cancels_within_a_pair() -> None:
 
 
 def test_results_have_the_same_bits_whatever_the_number_of_threads() -> None:
-    model, before = random_model(), torch.get_num_threads()
+    subject, before = random_model(), torch.get_num_threads()
     found = []
     try:
         for threads in (1, 3):
             torch.set_num_threads(threads)
-            found.append(alone(model).doctored("intact", HEADS))
+            found.append(alone(subject).doctored("intact", HEADS))
     finally:
         torch.set_num_threads(before)
     np.testing.assert_array_equal(found[0].previous, found[1].previous)
@@ -199,57 +202,60 @@ def test_results_have_the_same_bits_whatever_the_number_of_threads() -> None:
 
 @pytest.mark.parametrize("tensor", ["attn.c_proj.weight", "attn.c_proj.bias", "mlp.c_proj.bias"])
 def test_a_missing_tensor_is_named(tensor: str) -> None:
-    model = random_model()
-    tensors = {n: a for n, a in model.tensors.items() if n != f"h.1.{tensor}"}
-    partial = Model("partial", model.config, tensors, digests={})
+    subject = random_model()
+    tensors = {n: a for n, a in subject.model.tensors.items() if n != f"h.1.{tensor}"}
+    partial = Live("partial", Model("partial", subject.model.config, tensors), TextInputs())
     for measurement in (attention_only.main_heads, extended.fed):
         with pytest.raises(MissingInputError) as error:
             partial.measure(measurement)
         assert error.value.missing == [f"h.1.{tensor}"]
-    partial.attention(1)  # What needs no output projection is not blocked.
+    partial.model.attention(1)  # What needs no output projection is not blocked.
 
 
 @pytest.mark.parametrize("n_positions", [63, 64, 70])
 def test_fewer_positions_are_measured_down_to_64(n_positions: int) -> None:
-    model = random_model(n_positions=n_positions)
+    subject = random_model(n_positions=n_positions)
     if n_positions < 64:
         with pytest.raises(MissingInputError, match="64 positions"):
-            model.measure(attention_only.main_heads)
+            subject.measure(attention_only.main_heads)
     else:
-        assert model.measure(attention_only.main_heads).positions == n_positions
+        assert subject.measure(attention_only.main_heads).positions == n_positions
+
+
+def total(by_head: dict[str, Estimate]) -> float:
+    return sum(found.mean for found in by_head.values())
 
 
 def test_what_is_kept_is_a_ratio_over_the_same_draws() -> None:
-    model = random_model()
-    main = model.measure(attention_only.main_heads)
-    averaged = model.measure(attention_only.averaged)
+    subject = random_model()
+    main = subject.measure(attention_only.main_heads)
+    averaged = subject.measure(attention_only.averaged)
     for name, kept in averaged.kept.items():
-        expected = sum(averaged.attention[name].values()) / sum(main.attention.values())
-        assert kept == pytest.approx(expected, rel=1e-3)
-        low, high = averaged.kept_interval[name]
-        assert low < kept < high
-    whole = model.measure(attention_only.all_heads)
+        expected = total(averaged.attention[name]) / total(main.attention)
+        assert kept.mean == pytest.approx(expected, rel=1e-3)
+        assert kept.low < kept.mean < kept.high
+    whole = subject.measure(attention_only.all_heads)
     assert {head: whole.attention[head] for head in main.attention} == main.attention
     assert sorted(whole.rank.values()) == [1, 2, 3, 4, 5, 6]
-    assert whole.rank[max(whole.attention, key=lambda head: whole.attention[head])] == 1
+    assert whole.rank[max(whole.attention, key=lambda head: whole.attention[head].mean)] == 1
 
 
 def test_a_head_without_attention_has_nothing_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = random_model()
+    subject = random_model()
     nothing = Reading(np.zeros((16, len(HEADS), 70)), {})
     monkeypatch.setattr(Readings, "doctored", lambda *_: nothing)
     for measurement in (attention_only.averaged, attention_only.first_layer, extended.fed):
-        with pytest.raises(DegenerateModelError, match="nothing to keep"):
-            model.measure(measurement)
+        with pytest.raises(NothingToMeasureError, match="nothing to keep"):
+            subject.measure(measurement)
 
 
 def test_a_token_that_is_repeated_is_all_content_and_extended_embeddings_have_none() -> None:
     """With silent tokens the stream is its extended embedding, whatever the layer."""
-    model = random_model()
-    ours = alone(model).fed(Tokens(1e-6))
+    subject = random_model()
+    ours = alone(subject).fed(Tokens(1e-6))
     run = ours.doctored("intact", HEADS)
-    found, left_out = extended.read_means(ours, HEADS, run.entering, WINDOW)
-    whole = WINDOW.mean(run.previous).mean(axis=0)
+    found, left_out = extended.read_means(ours, HEADS, run.entering)
+    whole = ours.mean(run.previous).mean(axis=0)
     np.testing.assert_allclose(found, whole, atol=1e-5)
     np.testing.assert_allclose(left_out, whole[None].repeat(8, axis=0), atol=1e-5)
 
@@ -257,40 +263,39 @@ def test_a_token_that_is_repeated_is_all_content_and_extended_embeddings_have_no
 def test_extended_embeddings_and_content_are_parts_of_the_same_stream() -> None:
     found = random_model().measure(extended.fed)
     for head, whole in found.whole.items():
-        assert found.kept_from_extended[head] == pytest.approx(
-            found.from_extended[head] / whole, rel=1e-3
-        )
-        assert found.kept_from_content[head] == pytest.approx(
-            found.from_content[head] / whole, rel=1e-3
-        )
-        low, high = found.kept_from_extended_interval[head]
-        assert low < found.kept_from_extended[head] < high
+        for kept, part in (
+            (found.kept_from_extended, found.from_extended),
+            (found.kept_from_content, found.from_content),
+        ):
+            assert kept[head].mean == pytest.approx(part[head] / whole, rel=1e-3)
+            assert kept[head].low < kept[head].mean < kept[head].high
+        assert found.kept_from_extended[head].method == "jackknife"
 
 
 def test_an_interval_covers_the_mean_as_often_as_it_says() -> None:
     rng = np.random.default_rng(0)
     inside = 0
     for _ in range(100):
-        low, high = attention_only.over_draws(lambda a: float(a.mean()), rng.normal(size=32))
-        inside += low < 0 < high
+        found = bootstrap(np.mean, rng.normal(size=32))
+        inside += found.low < 0 < found.high
     assert 85 <= inside <= 99
 
 
 def test_the_order_of_heads_is_compared_head_by_head() -> None:
-    model = random_model(n_positions=210)
-    names = [str(head) for head in model.attention_alone.heads]
+    subject = random_model(n_positions=210)
+    names = [str(head) for head in subject.attention_alone.heads]
     found = {}
-    ours = model.attention_alone
+    ours = subject.attention_alone
     for name, doctoring in (("intact", "intact"), ("averaged", "average-10")):
-        draws = attention_published.PICTURES.mean(ours.every_head(doctoring))
+        draws = ours.every_head(doctoring)[..., 152:201].mean(axis=-1)
         found[name] = draws.mean(axis=0)
     some = names[2:4]
-    model.published_heads = PreviousToken(
+    subject.published = PublishedHeads(
         names, found["intact"], -found["averaged"], some, np.array([0.1, 0.2])
     )
-    measured = model.measure(attention_published.rank_correlation)
-    assert measured.correlation["intact"] == pytest.approx(1)
-    assert measured.correlation["averaged"] == pytest.approx(-1)
+    measured = subject.measure(agreement.rank_correlation)
+    assert measured.correlation["intact"].mean == pytest.approx(1)
+    assert measured.correlation["averaged"].mean == pytest.approx(-1)
     assert list(measured.attention["notebook"]) == some
 
 
@@ -306,6 +311,6 @@ def test_the_order_of_heads_is_compared_head_by_head() -> None:
 def test_half_is_lost_where_attention_falls_to_half(
     attention: list[float], expected: float | None
 ) -> None:
-    assert attention_beside.half_lost_at([1, 10, 100], attention) == (
+    assert sensitivity.half_lost_at([1, 10, 100], attention) == (
         expected and pytest.approx(expected, rel=1e-3)
     )

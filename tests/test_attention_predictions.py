@@ -15,7 +15,8 @@ from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import attention_only, extended
 from gpt2_helix.models.built import open_built
 from gpt2_helix.models.shipped import SEEDS
-from gpt2_helix.texts import Material
+from gpt2_helix.suite.live import Live
+from gpt2_helix.texts import TextInputs
 from support import ROOT
 
 PREDICTED_OF = ("average-5", "average-10", "average-20", "average-100")
@@ -26,18 +27,16 @@ by_formula = pytest.mark.xdist_group("by formula")
 @cache
 def kept_with_own_tokens(name: str) -> tuple[float, dict[str, float]]:
     """Of a model by formula: attention of its head intact, and what is kept by doctoring."""
-    model = open_built(name, Material())
+    subject = Live(name, open_built(name), TextInputs())
+    model = subject.model
     W_E = model.tensor("wte.weight", (model.config.vocab_size, model.config.n_embd))
-    alone, window = model.attention_alone, attention_only.window_of(model.W_pos)
+    alone = subject.attention_alone
     tokens = np.random.default_rng(0).integers(0, len(W_E), alone.tokens.shape[:2])
     tokens[:, 0] = 0
     own = replace(alone, tokens=W_E[tokens], pair=1, _known={})
-    intact, *doctored = (
-        attention_only.attention(own, name, model.main_heads, window)
-        for name in ("intact", *PREDICTED_OF)
-    )
-    kept = [attention_only.kept(found, intact) for found in doctored]
-    return float(intact.mean()), dict(zip(PREDICTED_OF, kept, strict=True))
+    intact = attention_only.intact(own, subject.main_heads)
+    found = attention_only.averaged(own, subject.main_heads, doctorings=PREDICTED_OF)
+    return float(intact.mean()), {name: kept.mean for name, kept in found.kept.items()}
 
 
 @by_formula
@@ -68,8 +67,9 @@ def test_a_head_that_compares_what_was_seen_so_far_does_without_exact_positions(
 def test_random_vectors_do_not_serve_a_head_that_needs_tokens_to_be_orthogonal() -> None:
     """Predicted: under 0.1. The model by formula with a causal kernel keeps off its own token by
     3000 times the overlap of two tokens: zero for its own tokens, but not for random vectors."""
-    found = open_built("causal-kernel", Material()).measure(attention_only.main_heads)
-    assert max(found.attention.values()) < 0.1
+    subject = Live("causal-kernel", open_built("causal-kernel"), TextInputs())
+    found = subject.measure(attention_only.main_heads)
+    assert max(a.mean for a in found.attention.values()) < 0.1
 
 
 @pytest.mark.parametrize("name", SEEDS["mini"])
@@ -82,12 +82,13 @@ def test_trained_models_look_positions_up_in_layer_0(name: str) -> None:
     """
     model = RecordedSubject(name, ROOT / "data" / name)
     main = model.measure(attention_only.main_heads)
-    assert min(main.attention.values()) > 0.3
+    assert min(a.mean for a in main.attention.values()) > 0.3
     assert max(main.times_raw.values()) < 1
     kept = model.measure(attention_only.averaged).kept
-    assert max(kept[f"average-{k}"] for k in (5, 10, 20)) < 0.5
-    assert list(model.measure(attention_only.first_layer).kept.values()) == pytest.approx([1.0])
+    assert max(kept[f"average-{k}"].mean for k in (5, 10, 20)) < 0.5
+    (without,) = model.measure(attention_only.first_layer).kept.values()
+    assert without.mean == pytest.approx(1)
     fed = model.measure(extended.fed)
-    assert min(fed.kept_from_extended.values()) > 0.9
-    assert max(fed.kept_from_content.values()) < 0.1
-    assert max(model.measure(extended.averaged).kept.values()) < 0.5
+    assert min(k.mean for k in fed.kept_from_extended.values()) > 0.9
+    assert max(k.mean for k in fed.kept_from_content.values()) < 0.1
+    assert max(k.mean for k in model.measure(extended.fed_averaged).kept.values()) < 0.5

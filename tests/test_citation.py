@@ -3,8 +3,6 @@
 import json
 import re
 import shutil
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
@@ -14,14 +12,13 @@ import yaml
 from gpt2_helix import publish
 from gpt2_helix.judging.collect import declared
 from gpt2_helix.models.shipped import SHIPPED
-from support import ROOT
+from support import ROOT, run_python
 
 
 def test_the_citation_validates_and_the_archive_says_the_same() -> None:
-    code = "from cffconvert.cli.cli import cli; cli()"
-    command = [sys.executable, "-c", code, "-i", str(ROOT / "CITATION.cff")]
-    subprocess.run([*command, "--validate"], check=True, capture_output=True)
-    ran = subprocess.run([*command, "-f", "zenodo"], check=True, capture_output=True, text=True)
+    command = ["-c", "from cffconvert.cli.cli import cli; cli()", "-i", str(ROOT / "CITATION.cff")]
+    assert run_python(*command, "--validate").returncode == 0
+    ran = run_python(*command, "-f", "zenodo")
     archive = json.loads((ROOT / ".zenodo.json").read_text())
     assert json.loads(ran.stdout).items() <= archive.items()
     assert archive["upload_type"] == "software"
@@ -44,9 +41,8 @@ def test_the_tables_are_those_of_the_recorded_verdicts(
     shutil.copy(ROOT / "README.md", tmp_path)
     monkeypatch.chdir(tmp_path)
     shipped = [Path(f"data/verdicts/{name}.json") for name in SHIPPED]
-    publish.put_tables([Path("data/verdicts/gpt2.json")], Path("README.md"))
-    publish.put_tables(shipped, Path("README.md"))
-    publish.write_pages(sorted(Path("data/verdicts").glob("*.json")))
+    reports = [*Path("data/verdicts").glob("*.json")]
+    publish.publish(reports, Path("README.md"), Path("data/metrics"))
     for made in (tmp_path / "README.md", *tmp_path.glob("data/verdicts/*.md")):
         assert made.read_text() == (ROOT / made.relative_to(tmp_path)).read_text()
     for claim in json.loads(shipped[0].read_text())["claims"]:

@@ -1,4 +1,4 @@
-"""``gpt2-helix measure``: what it records, and what it refuses to record."""
+"""``gpt2-helix record``: what it records, and what it refuses to record."""
 
 import json
 from collections.abc import Callable
@@ -12,15 +12,18 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from gpt2_helix import cli, families
+from gpt2_helix import cli
 from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import averaging, helix, kernels
+from gpt2_helix.suite import recording
+from gpt2_helix.suite.recorded import RECORDED, all_of
 from gpt2_helix.weights.pins import HUB_MODELS, HubModel
 from gpt2_helix.weights.tensors import sha256_of_file, sha256_of_tensor
 from pipeline import __main__ as pipeline
-from support import ROOT, Folder, helix_rows
+from support import ROOT, Claims, Folder, helix_rows, small
 
 D = 48
+VERDICTS = str(ROOT / "data/verdicts/mini.json")
 SIZES = {"n_positions": 512, "n_embd": D}
 
 
@@ -49,15 +52,15 @@ def pinned(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> Path:
     }
     model = HubModel("some/model", sha256=files, W_pos_sha256=digests["wpe.weight"])
     monkeypatch.setitem(HUB_MODELS, "gpt2", model)
-    monkeypatch.setattr(cli, "GPT2_SMALL_TENSORS", digests)
-    kernels_alone = replace(families.FAMILIES["kernels"], controls={})
-    monkeypatch.setitem(families.FAMILIES, "kernels", kernels_alone)
+    monkeypatch.setattr(recording, "GPT2_SMALL_TENSORS", digests)
+    kernels_alone = replace(RECORDED["kernels"], controls={})
+    monkeypatch.setitem(RECORDED, "kernels", kernels_alone)
     return path
 
 
 def measure_as_gpt2(folder: Path, into: Path) -> int:
     return cli.main(
-        ["measure", "kernels", "--subject", "gpt2", "--weights", str(folder), "--into", str(into)]
+        ["record", "kernels", "--subject", "gpt2", "--weights", str(folder), "--into", str(into)]
     )
 
 
@@ -87,7 +90,7 @@ def test_a_folder_stands_in_for_a_model_without_pinned_digests(
     folder: Folder, tmp_path: Path
 ) -> None:
     path, into = folder(config=SIZES, tensors={"wpe.weight": helix_rows(512, D)}), tmp_path / "into"
-    command = ["measure", "architecture", "--subject", "gpt2-medium", "--weights", str(path)]
+    command = ["record", "architecture", "--subject", "gpt2-medium", "--weights", str(path)]
     assert cli.main([*command, "--into", str(into)]) == 0
     assert json.loads((into / "architecture.json").read_text())["measured"]["heads"]["heads"] == 144
 
@@ -97,7 +100,7 @@ def test_a_model_that_ships_is_measured_into_any_folder(
 ) -> None:
     monkeypatch.chdir(ROOT)
     into = tmp_path / "elsewhere" / "mini"
-    assert cli.main(["measure", "architecture", "--subject", "mini", "--into", str(into)]) == 0
+    assert cli.main(["record", "architecture", "--subject", "mini", "--into", str(into)]) == 0
     recorded = json.loads((ROOT / "data/mini/architecture.json").read_text())
     measured = json.loads((into / "architecture.json").read_text())
     assert {**measured, "date": None} == {**recorded, "date": None}
@@ -106,7 +109,7 @@ def test_a_model_that_ships_is_measured_into_any_folder(
 def with_family(
     monkeypatch: pytest.MonkeyPatch, measurement: Callable[..., Any], controls: tuple[str, ...]
 ) -> None:
-    monkeypatch.setattr(cli, "FAMILIES", {"averaging": families.all_of((measurement,), controls)})
+    monkeypatch.setitem(RECORDED, "averaging", all_of(measurement, controls=controls))
 
 
 def test_an_error_in_a_measurement_of_a_control_is_not_swallowed(
@@ -122,16 +125,16 @@ def test_an_error_in_a_measurement_of_a_control_is_not_swallowed(
     path = folder(config=SIZES, tensors={"wpe.weight": before})
     with_family(monkeypatch, broken, ("shuffled-rows",))
     with pytest.raises(ValueError, match="broadcast"):
-        cli.measure(str(path), "averaging", tmp_path / "into")
+        cli.record(str(path), "averaging", tmp_path / "into")
 
 
 def test_a_control_that_has_nothing_to_measure_is_recorded_as_such(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = folder(config=SIZES, tensors={"wpe.weight": helix_rows(512, D)})
-    helix_alone = {"helix": families.all_of((helix.shape,), ("one-row", "looking-back"))}
-    monkeypatch.setattr(cli, "FAMILIES", helix_alone)
-    cli.measure(str(path), "helix", tmp_path / "into")
+    alone = all_of(helix.shape, controls=("one-row", "looking-back"))
+    monkeypatch.setitem(RECORDED, "helix", alone)
+    cli.record(str(path), "helix", tmp_path / "into")
     controls = json.loads((tmp_path / "into/helix.json").read_text())["controls"]
     assert controls == {
         "one-row": {
@@ -140,17 +143,37 @@ def test_a_control_that_has_nothing_to_measure_is_recorded_as_such(
     }
 
 
+def test_claims_write_through_what_they_measured(
+    folder: Folder, run_claims: Claims, tmp_path: Path
+) -> None:
+    into, subject = tmp_path / "into", ("--subject", str(small(folder)))
+    ran = run_claims(*subject, "-k", "test_axis", "--record", str(into))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert [path.name for path in into.iterdir()] == ["helix.json"]
+    recorded = RecordedSubject("record", into)
+    climb = helix.shape(helix_rows(258, 96)).climb
+    assert recorded.measure(helix.shape).climb == pytest.approx(climb, rel=1e-5)
+    assert recorded.control("shuffled-rows").measure(helix.shape).climb < 0.95
+    for more, said in (
+        (("--subject", "recorded:mini"), "expected a subject to measure, found one recorded"),
+        ((*subject, "-n", "2"), "expected claims judged in one process, found -n"),
+    ):
+        again = run_claims(*more, "-k", "test_axis", "--record", str(tmp_path / "other"))
+        assert again.returncode == 4
+        assert f"--record: {said}" in again.stderr
+    assert not (tmp_path / "other").exists()
+
+
 @pytest.mark.parametrize("content", [None, b"\xff", b"", b"{}", b"[]", b'{"claims": []}'])
-@pytest.mark.parametrize("command", ["table", "pages", "metrics", "survey"])
+@pytest.mark.parametrize("command", ["publish", "survey"])
 def test_a_file_that_is_not_what_a_command_reads_is_one_line(
     tmp_path: Path, command: str, content: bytes | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path, into = tmp_path / "given", tmp_path / "into"
+    path = tmp_path / "given"
     if content is not None:
         path.write_bytes(content)
-    options = {"pages": [], "survey": ["--claims", "no-such", "--file"]}
-    into_option = [] if command == "pages" else ["--into", str(into)]
-    assert cli.main([command, *into_option, *options.get(command, []), str(path)]) == 2
+    survey = ["--into", str(tmp_path / "into"), "--claims", "no-such", "--file"]
+    assert cli.main([command, *(survey if command == "survey" else []), str(path)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("gpt2-helix: ")
     assert "expected" in line
@@ -159,12 +182,12 @@ def test_a_file_that_is_not_what_a_command_reads_is_one_line(
 @pytest.mark.parametrize(
     ("program", "command"),
     [
-        (cli, ["measure", "architecture", "--subject", "mini"]),
-        (cli, ["survey", "mini", "--claims", "positions"]),
-        (cli, ["table", str(ROOT / "data/verdicts/mini.json")]),
-        (cli, ["metrics", str(ROOT / "data/verdicts/mini.json")]),
-        (pipeline, ["weights", "gpt2"]),
-        (pipeline, ["curves", "--subject", "mini"]),
+        (cli, ["record", "architecture", "--subject", "mini", "--into"]),
+        (cli, ["survey", "mini", "--claims", "positions", "--into"]),
+        (cli, ["publish", VERDICTS, "--readme"]),
+        (cli, ["publish", VERDICTS, "--metrics"]),
+        (pipeline, ["available", "gpt2", "--into"]),
+        (pipeline, ["curves", "--subject", "mini", "--into"]),
     ],
 )
 @pytest.mark.parametrize("into", ["file/folder", "/proc/none/file"])
@@ -179,7 +202,7 @@ def test_nothing_can_be_written_where_there_is_no_folder(
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     (tmp_path / "file").write_text("something")
-    assert program.main([*command, "--into", str(tmp_path / into)]) == 2
+    assert program.main([*command, str(tmp_path / into)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(("gpt2-helix: ", "pipeline: "))
     assert "expected" in line

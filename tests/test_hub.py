@@ -1,32 +1,27 @@
 """What is asked of a hub, over real sockets, and what happens on a bad day."""
 
 import hashlib
-import io
 import json
-import os
 import resource
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from huggingface_hub import constants, hf_hub_download
 from safetensors.numpy import save
 
-from gpt2_helix.judging.errors import HubUnreachableError, MissingInputError, SubjectError
+from gpt2_helix.judging.errors import HubUnreachableError, InputError, MissingInputError
 from gpt2_helix.weights import hub as hub_module
 from gpt2_helix.weights import ranged
 from gpt2_helix.weights.hub import HubTensors, Repository
 from gpt2_helix.weights.pins import HubModel
 from gpt2_helix.weights.tensors import sha256_of_tensor
 from hub_server import COMMIT, Fault, Hub, ask, commit_of, live_in, serve
-from support import checkpoint
+from support import Hostile, checkpoint, refused
 
 MODEL = "subject/model"
 WEIGHTS = "model.safetensors"
@@ -61,25 +56,17 @@ def hub() -> Iterator[Hub]:
 def home(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user's machine: an empty ``HF_HOME``, and that hub."""
     home = tmp_path / "hf"
-    live_in(monkeypatch, home)
-    ask(monkeypatch, hub.endpoint)
+    live_in(monkeypatch, home, hub.endpoint)
     return home
 
 
-def tensors(model: HubModel = PINNED, shape: tuple[int, int] = SHAPE) -> HubTensors:
+def tensors(model: HubModel = PINNED) -> HubTensors:
     """The model's tensors, as another process would find them."""
-    return HubTensors(Repository(model), POSITIONS, shape)
+    return HubTensors(Repository(model), POSITIONS, SHAPE)
 
 
 def config(model: HubModel = PINNED) -> Path:
     return Repository(model).fetch("config.json")
-
-
-def one_line(error: pytest.ExceptionInfo[SubjectError]) -> str:
-    said = str(error.value)
-    assert "\n" not in said
-    assert len(said) < 500
-    return said
 
 
 # --- what is asked for ------------------------------------------------------------------------
@@ -116,15 +103,9 @@ def test_what_other_programs_have_cached_is_used(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize("model", [PINNED, UNPINNED])
-def test_a_file_spoilt_in_the_cache_is_refused(model: HubModel) -> None:
-    path = Path(hf_hub_download(MODEL, WEIGHTS, revision=COMMIT)).resolve()
-    path.write_bytes(FILES[WEIGHTS][:-1] + b"x")
-    with pytest.raises(SubjectError, match=f"expected digest {PINNED.sha256[WEIGHTS]}, found"):
-        tensors(model)["wte.weight"]
-
-
-@pytest.mark.parametrize("model", [PINNED, UNPINNED])
-def test_a_file_that_repositories_share_is_not_called_spoilt(model: HubModel, home: Path) -> None:
+def test_a_file_in_the_cache_is_refused_if_spoilt_and_not_if_shared(
+    model: HubModel, home: Path
+) -> None:
     # huggingface_hub puts what came by Xet among the blobs of all repositories, under another hash.
     blob = Path(hf_hub_download(MODEL, WEIGHTS, revision=COMMIT)).resolve()
     shared = home / "hub/blobs/ab" / ("ab" * 32)
@@ -133,7 +114,7 @@ def test_a_file_that_repositories_share_is_not_called_spoilt(model: HubModel, ho
     blob.symlink_to(shared)
     np.testing.assert_array_equal(tensors(model)["wte.weight"], OTHER)
     shared.write_bytes(FILES[WEIGHTS][:-1] + b"x")
-    with pytest.raises(SubjectError, match=f"expected digest {PINNED.sha256[WEIGHTS]}, found"):
+    with pytest.raises(InputError, match=f"expected digest {PINNED.sha256[WEIGHTS]}, found"):
         tensors(model)["wte.weight"]
 
 
@@ -188,23 +169,16 @@ def test_safetensors_are_preferred(hub: Hub) -> None:
 
 def test_no_weights_at_all(hub: Hub) -> None:
     del hub.repositories[MODEL][WEIGHTS]
-    with pytest.raises(SubjectError) as error:
+    with refused(f"expected a {WEIGHTS} or a {CHECKPOINT}, found none"):
         tensors(UNPINNED)["wpe.weight"]
-    assert f"expected a {WEIGHTS} or a {CHECKPOINT}, found none" in one_line(error)
 
 
 @pytest.mark.parametrize("name", ["wpe.weight", "h.0.attn.c_attn.weight"])
 def test_a_checkpoint_that_would_run_something(hub: Hub, tmp_path: Path, name: str) -> None:
-    class Hostile:
-        def __reduce__(self) -> tuple[Any, tuple[str]]:
-            return os.system, (f"touch {tmp_path}/created",)
-
-    file = io.BytesIO()
-    torch.save({"wpe.weight": torch.from_numpy(W_POS), "x": Hostile()}, file)
-    hub.repositories[MODEL] = {"config.json": FILES["config.json"], CHECKPOINT: file.getvalue()}
-    with pytest.raises(SubjectError) as error:
+    content = checkpoint({"wpe.weight": W_POS, "x": Hostile(tmp_path / "created")})
+    hub.repositories[MODEL] = {"config.json": FILES["config.json"], CHECKPOINT: content}
+    with refused("unsupported GLOBAL posix.system"):
         tensors(UNPINNED)[name]
-    assert "unsupported GLOBAL posix.system" in one_line(error)
     assert not (tmp_path / "created").exists()
 
 
@@ -212,9 +186,8 @@ def test_a_checkpoint_from_before_zip_archives(hub: Hub) -> None:
     old = checkpoint(TENSORS, _use_new_zipfile_serialization=False)
     hub.repositories[MODEL] = {"config.json": FILES["config.json"], CHECKPOINT: old}
     for name in TENSORS:
-        with pytest.raises(SubjectError) as error:
+        with refused("found a file that is no zip archive, as PyTorch wrote before 1.6"):
             tensors(UNPINNED)[name]
-        assert "found a file that is no zip archive, as PyTorch wrote before 1.6" in one_line(error)
 
 
 # --- credentials ------------------------------------------------------------------------------
@@ -245,25 +218,15 @@ def test_a_token_that_is_no_longer_good(
 # --- faults -----------------------------------------------------------------------------------
 
 
-def free_port() -> int:
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        return int(unused.getsockname()[1])
-
-
-def test_connection_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    ask(monkeypatch, f"http://127.0.0.1:{free_port()}")
-    with pytest.raises(HubUnreachableError) as error:
+@pytest.mark.parametrize(
+    ("endpoint", "why"),
+    [("http://127.0.0.1:1", "([Errno 111] Connection refused)"), ("http://no-such.invalid", "(")],
+)
+def test_no_hub_at_that_address(monkeypatch: pytest.MonkeyPatch, endpoint: str, why: str) -> None:
+    ask(monkeypatch, endpoint)
+    with refused(f"from {endpoint}, found no answer {why}", kind=HubUnreachableError) as error:
         config()
-    assert "found no answer ([Errno 111] Connection refused)" in one_line(error)
-
-
-def test_a_name_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
-    ask(monkeypatch, "http://no-such-host.invalid")
-    with pytest.raises(HubUnreachableError) as error:
-        config()
-    assert "expected it from commit" not in one_line(error)
-    assert "from http://no-such-host.invalid, found no answer" in one_line(error)
+    assert "expected it from commit" not in str(error.value)
 
 
 def test_a_hub_that_never_answers(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,52 +246,70 @@ def test_a_question_is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None
     never.set()
 
 
-def test_a_login_page_is_no_hub(hub: Hub) -> None:
-    hub.faults = [Fault(portal=True)]
-    with pytest.raises(HubUnreachableError) as error:
-        config()
-    assert "found an answer that names none, as from a proxy or a login page" in one_line(error)
+TOO_LARGE = f"bytes at most, found {10**12} announced"
 
 
-def test_a_mirror_that_tells_no_sizes(hub: Hub) -> None:
-    for name in TENSORS:
-        hub.faults = [Fault(unsized=True)]
+@pytest.mark.parametrize(
+    ("fault", "model", "said"),
+    [
+        (Fault(portal=True), PINNED, "found an answer that names none, as from a proxy or a login"),
+        (Fault(commit="d" * 40), PINNED, f"from commit {COMMIT} at HUB, found commit 'dddd"),
+        (Fault(), replace(PINNED, revision="a" * 40), "found HTTP 404"),
+        (Fault("config.json", size=10**12), UNPINNED, TOO_LARGE),
+        (Fault(WEIGHTS, size=10**12), PINNED, TOO_LARGE),
+    ],
+)
+def test_what_a_hub_announces_is_refused_before_a_file_is_received(
+    hub: Hub, fault: Fault, model: HubModel, said: str
+) -> None:
+    hub.faults = [fault]
+    with refused(said.replace("HUB", hub.endpoint)) as error:
+        Repository(model).fetch(fault.file or "config.json")
+    assert (error.type is HubUnreachableError) == fault.portal
+    assert hub.total == 0
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(unsized=True), Fault(WEIGHTS, whole=True), Fault("config.json", gzip=True)]
+)
+def test_a_hub_that_leaves_out_what_it_may(hub: Hub, fault: Fault) -> None:
+    for name, tensor in TENSORS.items():
+        hub.faults = [replace(fault)]
         assert config(UNPINNED).read_bytes() == FILES["config.json"]
-        np.testing.assert_array_equal(tensors(UNPINNED)[name], TENSORS[name])
+        np.testing.assert_array_equal(tensors(UNPINNED)[name], tensor)
 
 
 @pytest.mark.parametrize(
     ("status", "said", "kind"),
     [
-        (401, "HTTP 401 Unauthorized", SubjectError),
-        (404, "HTTP 404 Not Found", SubjectError),
+        (401, "HTTP 401 Unauthorized", InputError),
+        (404, "HTTP 404 Not Found", InputError),
         (429, "HTTP 429 Too Many Requests (try again in '60' s)", HubUnreachableError),
         (500, "HTTP 500 Internal Server Error", HubUnreachableError),
     ],
 )
 def test_a_refusal_is_said_and_not_argued_with(
-    hub: Hub, status: int, said: str, kind: type[SubjectError]
+    hub: Hub, status: int, said: str, kind: type[InputError]
 ) -> None:
     for ask_for in (config, lambda: tensors()["wpe.weight"], lambda: tensors()["wte.weight"]):
         hub.forget()
         hub.faults = [Fault(status=status, retry_after=60 if status == 429 else None)]
-        with pytest.raises(SubjectError) as error:
+        with refused(said) as error:
             ask_for()
-        assert said in one_line(error)
         assert error.type is kind
         assert len(hub.requests) == 1
 
 
-@pytest.mark.parametrize("fault", [{"cut": 100_000}, {"stall": 100_000}])
-def test_a_body_that_breaks_off_is_taken_up_where_it_broke(hub: Hub, fault: dict[str, int]) -> None:
-    hub.faults = [Fault(WEIGHTS, times=2, **fault)]  # type: ignore[arg-type]
+@pytest.mark.parametrize("fault", [Fault(cut=100_000), Fault(stall=100_000)])
+def test_a_body_that_breaks_off_is_taken_up_where_it_broke(hub: Hub, fault: Fault) -> None:
+    hub.faults = [replace(fault, file=WEIGHTS, times=2)]
     np.testing.assert_array_equal(tensors()["wpe.weight"], W_POS)
     assert hub.served[WEIGHTS] <= W_POS.nbytes + AHEAD
 
 
-@pytest.mark.parametrize("fault", [{"cut": 1000}, {"stall": 0}])
-def test_a_body_that_gets_nowhere_is_given_up(hub: Hub, fault: dict[str, int]) -> None:
-    hub.faults = [Fault(WEIGHTS, **fault)]  # type: ignore[arg-type]
+@pytest.mark.parametrize("fault", [Fault(WEIGHTS, cut=1000), Fault(WEIGHTS, stall=0)])
+def test_a_body_that_gets_nowhere_is_given_up(hub: Hub, fault: Fault) -> None:
+    hub.faults = [replace(fault)]
     with pytest.raises(HubUnreachableError, match="found no answer"):
         tensors()["wpe.weight"]
     assert sum("GET /delivery" in request for request in hub.requests) == ranged.STRIKES
@@ -345,7 +326,7 @@ def test_a_download_that_breaks_off_is_taken_up_in_the_same_run(hub: Hub) -> Non
 def test_a_flipped_byte_of_the_positions(hub: Hub) -> None:
     start = len(FILES[WEIGHTS]) - W_POS.nbytes - OTHER.nbytes
     hub.faults = [Fault(WEIGHTS, flip=start + 1000)]
-    with pytest.raises(SubjectError, match=f"with sha256 {PINNED.W_pos_sha256}, found"):
+    with pytest.raises(InputError, match=f"with sha256 {PINNED.W_pos_sha256}, found"):
         tensors()["wpe.weight"]
     hub.forget()
     np.testing.assert_array_equal(tensors()["wpe.weight"], W_POS)
@@ -355,7 +336,7 @@ def test_a_flipped_byte_of_positions_in_a_checkpoint(hub: Hub) -> None:
     content = checkpoint({"wpe.weight": W_POS})
     hub.repositories[MODEL] = {"config.json": FILES["config.json"], CHECKPOINT: content}
     hub.faults = [Fault(CHECKPOINT, flip=content.index(W_POS[9].tobytes()))]
-    with pytest.raises(SubjectError, match="found Bad CRC-32"):
+    with pytest.raises(InputError, match="found Bad CRC-32"):
         tensors(UNPINNED)["wpe.weight"]
 
 
@@ -363,56 +344,19 @@ def test_a_flipped_byte_of_positions_in_a_checkpoint(hub: Hub) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_a_flipped_byte_of_a_file(hub: Hub, home: Path, model: HubModel, name: str) -> None:
     hub.faults = [Fault(name, flip=20)]
-    with pytest.raises(SubjectError, match="expected digest"):
+    with pytest.raises(InputError, match="expected digest"):
         Repository(model).fetch(name)
     hub.forget()
     assert Repository(model).fetch(name).read_bytes() == FILES[name]
 
 
-def test_another_revision_than_was_asked_for(hub: Hub) -> None:
-    hub.faults = [Fault(commit="d" * 40)]
-    with pytest.raises(SubjectError) as error:
-        config()
-    assert f"expected it from commit {COMMIT} at {hub.endpoint}, found commit 'dddd" in one_line(
-        error
-    )
-
-
-def test_a_revision_that_is_not_there() -> None:
-    with pytest.raises(SubjectError, match="found HTTP 404"):
-        config(replace(PINNED, revision="a" * 40))
-
-
-def test_a_file_larger_than_is_pinned_is_not_downloaded(hub: Hub) -> None:
-    hub.faults = [Fault(WEIGHTS, size=10**12)]
-    with pytest.raises(SubjectError, match=f"bytes at most, found {10**12} announced"):
-        tensors()["wte.weight"]
-    assert WEIGHTS not in hub.served
-
-
-def test_a_small_file_that_is_large_is_not_downloaded(hub: Hub) -> None:
-    hub.faults = [Fault("config.json", size=10**12)]
-    with pytest.raises(SubjectError, match=f"bytes at most, found {10**12} announced"):
-        config(UNPINNED)
-
-
-def test_a_server_that_knows_no_ranges(hub: Hub) -> None:
-    hub.faults = [Fault(WEIGHTS, whole=True)]
-    np.testing.assert_array_equal(tensors()["wpe.weight"], W_POS)
-
-
-def test_a_server_that_compresses(hub: Hub) -> None:
-    hub.faults = [Fault("config.json", gzip=True)]
-    assert config().read_bytes() == FILES["config.json"]
-
-
 @pytest.mark.parametrize("name", ["another", "../../../escaped", "/tmp/escaped", "..%2Fescaped"])
 def test_names_that_the_hub_gives_are_no_paths(hub: Hub, tmp_path: Path, name: str) -> None:
     hub.faults = [Fault(etag=name)]
-    with pytest.raises(SubjectError, match=f"expected {hub.endpoint} to give a digest, found"):
+    with pytest.raises(InputError, match=f"expected {hub.endpoint} to give a digest, found"):
         config(UNPINNED)
     hub.faults = [Fault(commit=name)]
-    with pytest.raises(SubjectError, match="found commit"):
+    with pytest.raises(InputError, match="found commit"):
         config(MOVING)
     assert not list(tmp_path.rglob("*escaped*"))
     assert not Path("/tmp/escaped").exists()
@@ -423,26 +367,23 @@ def test_a_full_disk(hub: Hub, home: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))
     try:
-        with pytest.raises(SubjectError) as error:
+        with refused("expected to write there, found File too large"):
             tensors()["wte.weight"]
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert "expected to write there, found File too large" in one_line(error)
     np.testing.assert_array_equal(tensors()["wte.weight"], OTHER)
 
 
 def test_a_cache_that_cannot_be_written(home: Path) -> None:
     home.write_text("no folder")
-    with pytest.raises(SubjectError) as error:
+    with refused(f"{home}/", "expected to write there, found Not a directory"):
         config()
-    assert f"{home}/" in one_line(error)
-    assert "expected to write there, found Not a directory" in one_line(error)
 
 
 def test_positions_that_cannot_be_kept(home: Path) -> None:
     config()
     (home / "assets").write_text("no folder")
-    with pytest.raises(SubjectError, match="expected to write there, found Not a directory"):
+    with pytest.raises(InputError, match="expected to write there, found Not a directory"):
         tensors()["wpe.weight"]
 
 
@@ -452,9 +393,9 @@ def test_positions_that_cannot_be_kept(home: Path) -> None:
 def test_offline(hub: Hub, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     for ask_for in (config, lambda: tensors()["wpe.weight"]):
-        with pytest.raises(HubUnreachableError) as error:
+        expected = f"in {home}/hub, as HF_HUB_OFFLINE is set, found none"
+        with refused(expected, kind=HubUnreachableError):
             ask_for()
-        assert f"in {home}/hub, as HF_HUB_OFFLINE is set, found none" in one_line(error)
     assert not tensors().are_available()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     assert tensors().are_available()
@@ -494,15 +435,15 @@ HOSTILE = {
 @pytest.mark.parametrize("what", HOSTILE)
 def test_a_hostile_header_is_refused_before_anything_is_read(hub: Hub, what: str) -> None:
     hub.repositories[MODEL][WEIGHTS] = HOSTILE[what]
-    with pytest.raises(SubjectError) as error:
+    found = "the name 'a' stands twice in its header" if what == "twins" else ""
+    with refused(f"{MODEL}/{WEIGHTS}: expected", found):
         tensors(UNPINNED)["wpe.weight"]
-    assert f"{MODEL}/{WEIGHTS}: expected" in one_line(error)
     assert hub.served[WEIGHTS] <= AHEAD
 
 
 def test_a_matrix_larger_than_the_configuration_says_is_not_read(hub: Hub) -> None:
     hub.repositories[MODEL][WEIGHTS] = save({"wpe.weight": np.zeros((9999, 128), np.float32)})
-    with pytest.raises(SubjectError, match=r"as in config\.json, found \(9999, 128\)"):
+    with pytest.raises(InputError, match=r"as in config\.json, found \(9999, 128\)"):
         tensors(UNPINNED)["wpe.weight"]
     assert hub.served[WEIGHTS] <= AHEAD
 

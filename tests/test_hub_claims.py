@@ -6,11 +6,9 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,8 +19,8 @@ from gpt2_helix.models.built import SEED, RandomWeights
 from gpt2_helix.models.config import config_from
 from gpt2_helix.weights.pins import HUB_MODELS, HubModel
 from gpt2_helix.weights.tensors import sha256_of_tensor
-from hub_server import COMMIT, Fault, Hub, ask, commit_of, live_in, serve
-from support import CONFIG, ROOT, Claims, Run, checkpoint, helix_rows
+from hub_server import COMMIT, Fault, Hub, commit_of, live_in, serve, start_in
+from support import CONFIG, ROOT, Judge, helix_rows, start_python
 
 MODEL = "subject/model"
 WEIGHTS = "model.safetensors"
@@ -36,11 +34,8 @@ TENSORS = {
     "wte.weight": UNREAD,
 }
 FILES = {"config.json": json.dumps(SIZES).encode(), WEIGHTS: save(TENSORS)}
-GPT2 = {
-    "repo": MODEL,
-    "revision": COMMIT,
-    "W_pos_sha256": sha256_of_tensor(TENSORS["wpe.weight"]),
-}
+W_POS_SHA256 = sha256_of_tensor(TENSORS["wpe.weight"])
+SUBJECT = ("--subject", f"hub:{MODEL}@{COMMIT}")
 
 
 @pytest.fixture
@@ -49,125 +44,84 @@ def hub() -> Iterator[Hub]:
         yield hub
 
 
-class Machine:
-    """A user's machine: a folder for ``HF_HOME``, and a hub that it asks."""
-
-    def __init__(self, home: Path, endpoint: str) -> None:
-        self.home = home
-        self.endpoint = endpoint
-
-    def start(self, *selection: str, subject: str | None = "gpt2", **more: str) -> "Process":
-        """Run ``pytest claims/``, with the local model for GPT-2."""
-        of_hub = {"HF_HOME": str(self.home), "HF_ENDPOINT": self.endpoint}
-        quick = {"HF_HUB_DOWNLOAD_TIMEOUT": "2", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-        meddling = ("hf_", "http_proxy", "https_proxy", "all_proxy")
-        kept = {k: v for k, v in os.environ.items() if not k.lower().startswith(meddling)}
-        named = [] if subject is None else ["--subject", subject]
-        script = [sys.executable, str(ROOT / "tests/hub_run.py"), json.dumps({"gpt2": GPT2})]
-        return subprocess.Popen(
-            [*script, "claims/", "-q", "-p", "no:cacheprovider", *named, *selection],
-            cwd=ROOT,
-            env={**kept, **quick, **of_hub, "COLUMNS": "160", **more},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def run(self, *selection: str, subject: str | None = "gpt2", **more: str) -> Run:
-        process = self.start(*selection, subject=subject, **more)
-        output = process.communicate()[0]
-        return subprocess.CompletedProcess(process.args, process.returncode, output)
+@pytest.fixture
+def home(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's ``HF_HOME``, for processes that ask this hub."""
+    start_in(monkeypatch, tmp_path / "hf", hub.endpoint)
+    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "2")
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("COLUMNS", "160")
+    return tmp_path / "hf"
 
 
-Process = subprocess.Popen[str]
+def start(*options: str) -> subprocess.Popen[str]:
+    """Start ``pytest claims/``."""
+    return start_python("-m", "pytest", "claims/", "-q", "-p", "no:cacheprovider", *options)
 
 
 @pytest.fixture
-def machine(tmp_path: Path, hub: Hub) -> Machine:
-    return Machine(tmp_path / "hf", hub.endpoint)
+def here(hub: Hub, home: Path, monkeypatch: pytest.MonkeyPatch, judge: Judge) -> Judge:
+    """``pytest claims/`` in this process, with the model of this hub for GPT-2."""
+    live_in(monkeypatch, home, hub.endpoint)
+    monkeypatch.setitem(HUB_MODELS, "gpt2", HubModel(MODEL, COMMIT, W_pos_sha256=W_POS_SHA256))
+    return functools.partial(judge, offline=False)
 
 
-@pytest.fixture
-def here(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_claims: Claims) -> Claims:
-    """The same in this process."""
-    live_in(monkeypatch, tmp_path / "hf")
-    ask(monkeypatch, hub.endpoint)
-    monkeypatch.setitem(
-        HUB_MODELS, "gpt2", HubModel(MODEL, COMMIT, W_pos_sha256=GPT2["W_pos_sha256"])
-    )
-    return functools.partial(run_claims, offline=False)
-
-
-def test_without_a_subject_gpt2_is_read_from_the_hub_once(
-    hub: Hub, machine: Machine, here: Claims
-) -> None:
-    ran = machine.run(*POSITIONS, "-v", subject=None)
-    assert ran.returncode == 0, ran.stdout
-    assert "subject: gpt2 at c0ffee00\nevidence: live, from wpe.weight" in ran.stdout
-    assert "replication" not in ran.stdout
+def test_without_a_subject_gpt2_is_read_from_the_hub_once(hub: Hub, here: Judge) -> None:
+    ran = here(*POSITIONS, "-v")
+    assert ran.code == 0, ran.out
+    assert "subject: gpt2 at c0ffee00\nevidence: live, from wpe.weight" in ran.out
+    assert "replication" not in ran.out
     assert hub.served[WEIGHTS] < len(FILES[WEIGHTS])
     hub.forget()
-    assert here("--subject", "gpt2", *POSITIONS).returncode == 0
+    process = start(*POSITIONS, *SUBJECT)
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
     assert hub.requests == []
 
 
-def test_a_slow_hub_leaves_the_record_and_says_how_to_wait(hub: Hub, machine: Machine) -> None:
+@pytest.mark.usefixtures("home")
+def test_a_slow_hub_leaves_the_record_and_says_how_to_wait(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hub.faults = [Fault(silent=True)]
-    ran = machine.run("-v", "-k", "144_heads", subject=None, HF_HUB_ETAG_TIMEOUT="1")
-    assert ran.returncode == 0, ran.stdout
-    assert re.search(r"\nevidence: recorded on [0-9-]+, from wpe.weight", ran.stdout)
-    assert re.search(r"\nnot measured now: .*no answer \(", ran.stdout)
-    assert "HF_HUB_ETAG_TIMEOUT=60" in ran.stdout
+    monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "1")
+    process = start("-v", "-k", "144_heads")
+    output = process.communicate()[0]
+    assert process.returncode == 0, output
+    told = " ".join(output.split())
+    assert re.search(r" evidence: recorded on [0-9-]+, from wpe.weight", told)
+    assert re.search(r" not measured now: .*no answer \(.*HF_HUB_ETAG_TIMEOUT=60", told)
     assert len(hub.requests) == 1
 
 
-def test_what_cannot_be_read_is_one_line(hub: Hub, here: Claims) -> None:
-    hub.faults = [Fault(status=503)]
-    ran = here("--subject", "gpt2", "-q", *POSITIONS)
-    assert ran.returncode == int(pytest.ExitCode.USAGE_ERROR)
-    (line,) = (ran.stdout + ran.stderr).strip().splitlines()
-    assert "found HTTP 503 Service Unavailable" in line
-
-
-def test_any_model_of_the_hub_at_a_branch(hub: Hub, here: Claims, tmp_path: Path) -> None:
-    rows = helix_rows(600, 256).astype(np.float16)
-    noise = np.full((2, 256), 100, np.float16)
-    name = "model.decoder.embed_positions.weight"
-    config = {
-        "model_type": "opt",
-        "hidden_size": 256,
-        "max_position_embeddings": 600,
-        "num_hidden_layers": 12,
-        "num_attention_heads": 8,
-    }
-    hub.repositories["meta/opt"] = {}
-    hub.repositories["meta/opt@step-5"] = {
-        "config.json": json.dumps(config).encode(),
-        "pytorch_model.bin": checkpoint({name: np.concatenate([noise, rows])}),
-    }
-    path = tmp_path / "report.json"
-    ran = here(*POSITIONS, "--subject", "hub:meta/opt@step-5", "--claims-json", str(path))
-    assert ran.returncode == 0, ran.stdout
-    about: dict[str, Any] = json.loads(path.read_text())["subject"]
-    assert about["name"] == "hub:meta/opt@step-5"
+def test_any_model_of_the_hub_at_a_branch(hub: Hub, here: Judge) -> None:
+    rows = helix_rows(1024, 192, seed=1).astype(np.float16)
+    weights = save({"wpe.weight": rows})
+    hub.repositories[f"{MODEL}@step-5"] = {**FILES, WEIGHTS: weights}
+    ran = here(*POSITIONS, subject=f"hub:{MODEL}@step-5")
+    assert ran.code == 0, ran.out
+    about = ran.report["subject"]
+    assert about["name"] == f"hub:{MODEL}@step-5"
     assert about["commit"] == commit_of("step-5")
     assert about["replication"] is True
     assert about["digests"]["wpe.weight"] == sha256_of_tensor(rows.astype(np.float32))
-    assert f"at {commit_of('step-5')[:8]}, a replication: not GPT-2 small" in ran.stdout
+    assert f"at {commit_of('step-5')[:8]}, a replication: not GPT-2 small" in ran.out
 
 
-def test_two_runs_at_once_download_once(hub: Hub, machine: Machine) -> None:
+@pytest.mark.usefixtures("home")
+def test_two_runs_at_once_download_once(hub: Hub) -> None:
     hub.faults = [Fault(WEIGHTS, pace=0.01)]
-    both = [machine.start(*ATTENTION) for _ in range(2)]
+    both = [start(*ATTENTION, *SUBJECT) for _ in range(2)]
     outputs = [process.communicate()[0] for process in both]
     assert all("0 confirmed, 1 refuted, 0 blocked" in output for output in outputs), outputs
     W_pos = TENSORS["wpe.weight"]
     assert hub.served[WEIGHTS] <= len(FILES[WEIGHTS]) + 2 * (W_pos.nbytes + 2**17)
 
 
-def test_an_interrupted_download_leaves_nothing_half_done(hub: Hub, machine: Machine) -> None:
+def test_an_interrupted_download_leaves_nothing_half_done(hub: Hub, home: Path) -> None:
     hub.faults = [Fault(WEIGHTS, pace=0.01)]
-    process = machine.start(*ATTENTION)
+    process = start(*ATTENTION, *SUBJECT)
     half = TENSORS["wpe.weight"].nbytes + len(FILES[WEIGHTS]) // 2
     while hub.served.get(WEIGHTS, 0) < half:
         time.sleep(0.01)
@@ -176,15 +130,15 @@ def test_an_interrupted_download_leaves_nothing_half_done(hub: Hub, machine: Mac
     output = process.communicate()[0]
     assert process.returncode == pytest.ExitCode.INTERRUPTED, output
     assert "confirmed" not in output.replace("0 confirmed", "")
-    assert not list(machine.home.rglob("*.incomplete"))
-    assert not list(machine.home.rglob(WEIGHTS))
+    assert not list(home.rglob("*.incomplete"))
+    assert not list(home.rglob(WEIGHTS))
 
 
 def test_a_cache_carried_to_another_machine(
-    hub: Hub, here: Claims, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    hub: Hub, here: Judge, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home, other = tmp_path / "hf", tmp_path / "other" / "hf"
-    here("--subject", "gpt2", *ATTENTION)
+    other = tmp_path / "other" / "hf"
+    here(*ATTENTION, subject="gpt2")
     text = (ROOT / "ARTIFACT.md").read_text()
     pack, unpack = re.findall(r"^(?:H=|tar ).*$", text, re.MULTILINE)
     pack = pack.replace("models--openai-community--gpt2", "models--subject--model")
@@ -195,9 +149,8 @@ def test_a_cache_carried_to_another_machine(
     hub.forget()
     live_in(monkeypatch, other)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    ran = here("--subject", "gpt2", *ATTENTION)
-    assert "0 confirmed, 1 refuted, 0 blocked" in ran.stdout
-    snapshot = next(other.rglob(WEIGHTS)).parent
-    ran = here("--subject", str(snapshot), *POSITIONS)
-    assert ran.returncode == 0, ran.stdout
+    ran = here(*ATTENTION, subject="gpt2")
+    assert "0 confirmed, 1 refuted, 0 blocked" in ran.out
+    ran = here(*POSITIONS, subject=next(other.rglob(WEIGHTS)).parent)
+    assert ran.code == 0, ran.out
     assert hub.requests == []

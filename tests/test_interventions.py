@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gpt2_helix.models import runner as runner_module
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.interventions import Hook, hold, no_mask, replace_pattern, silence, window
-from gpt2_helix.models.model import Model
+from gpt2_helix.suite.live import Live
 from tiny_models import N, close, made, saved
 
 NAMES = ["gpt2", "gpt_neo", "opt", "gpt2-over-layer"]
@@ -136,13 +136,13 @@ def close_streams(found: Any, expected: Any) -> None:
     close(found / scale, expected / scale)
 
 
-def same_as_theirs(subject: Model, hooks: Sequence[Hook], expected: Any) -> None:
+def same_as_theirs(subject: Live, hooks: Sequence[Hook], expected: Any) -> None:
     """Streams that enter each layer, and the pattern of each head of each layer."""
-    streams = subject.runner.streams(subject.W_pos, TOKENS, range(3), hooks)
+    streams = subject.model.runner.streams(subject.model.W_pos, TOKENS, range(3), hooks)
     for layer in (1, 2):
         close_streams(streams[layer], expected.hidden_states[layer])
     for row, stream in enumerate(streams[2]):
-        close(subject.attention(2).pattern(stream, range(4)), expected.attentions[2][row])
+        close(subject.model.attention(2).pattern(stream, range(4)), expected.attentions[2][row])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -157,7 +157,7 @@ def test_an_intervention_is_what_an_edit_by_hand_does(edit: str, name: str, tmp_
     assert abs(expected.hidden_states[2] - intact).max() > 0.01
     same_as_theirs(subject, hooks, expected)
     # Nothing of it stays.
-    close_streams(subject.runner.streams(subject.W_pos, TOKENS, [2])[2], intact)
+    close_streams(subject.model.runner.streams(subject.model.W_pos, TOKENS, [2])[2], intact)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -166,9 +166,11 @@ def test_heads_read_less_while_the_stream_goes_on(name: str, tmp_path: Any) -> N
     subject = saved(model, tmp_path / "model", "model.safetensors")
     with edited(read_less(parts(model, 2))):
         expected = theirs(model)
-    streams = subject.runner.streams(subject.W_pos, TOKENS, [2])[2]
+    streams = subject.model.runner.streams(subject.model.W_pos, TOKENS, [2])[2]
     for row, stream in enumerate(streams):
-        close(subject.attention(2).pattern(stream - LESS, range(4)), expected.attentions[2][row])
+        close(
+            subject.model.attention(2).pattern(stream - LESS, range(4)), expected.attentions[2][row]
+        )
     close_streams(streams, theirs(model).hidden_states[2])
 
 

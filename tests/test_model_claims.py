@@ -1,18 +1,14 @@
 """The claims that run a model, on models whose answer is known by construction."""
 
-import copy
 import functools
 import json
 from pathlib import Path
 
 import pytest
 
-from gpt2_helix import texts
-from gpt2_helix.measure import output, repetition
 from gpt2_helix.models.built import open_built
-from gpt2_helix.models.model import Model
 from gpt2_helix.suite import controls, subjects
-from support import Claims, Folder
+from support import Claims, Folder, choose
 
 C, R = "confirmed", "refuted"
 SIZES = (5, 10, 20, 50, 100)
@@ -60,18 +56,15 @@ _made = functools.cache(open_built)
 
 @pytest.fixture
 def made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each built model is measured once, as a subject and as the control of the others."""
+    """Each built model is made once, as a subject and as the control of the others."""
 
-    def renamed_later(name: str, material: texts.Material) -> Model:
-        return copy.copy(_made(name, material))
-
-    monkeypatch.setattr(subjects, "open_built", renamed_later)
-    monkeypatch.setattr(controls, "open_built", renamed_later)
+    monkeypatch.setattr(subjects, "open_built", _made)
+    monkeypatch.setattr(controls, "open_built", _made)
     # Little of what decides nothing here: other pairs, offsets of larger groups, other doctorings.
-    monkeypatch.setattr(texts, "OTHER_PAIRS", 2)
-    monkeypatch.setattr(output, "DOCTORINGS", (*map("average-{}".format, SIZES), "shuffled"))
-    monkeypatch.setattr(repetition, "SWEPT", ("average-5",))
-    monkeypatch.setattr(repetition, "LARGER", ("average-10", "average-20"))
+    doctorings = ("intact", *map("average-{}".format, SIZES), "shuffled")
+    choose(monkeypatch, "output", doctorings=doctorings)
+    larger = ("average-10", "average-20")
+    choose(monkeypatch, "repetition", other_pairs=2, every_offset=("average-5",), larger=larger)
 
 
 @pytest.mark.xdist_group("built")

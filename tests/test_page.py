@@ -50,10 +50,8 @@ return found;
 
 @pytest.fixture(scope="module")
 def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    chromium, driver = (
-        shutil.which("chromium") or shutil.which("google-chrome"),
-        shutil.which("chromedriver"),
-    )
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
     if not (chromium and driver):
         pytest.skip("needs a browser: apt-get install chromium chromium-driver")
     options = webdriver.ChromeOptions()
@@ -128,7 +126,7 @@ def test_the_slider_moves_every_picture(browser: webdriver.Chrome) -> None:
     # By keyboard. The points are the means that the doctoring makes.
     curve = style.read_curve(style.SUBJECT)[:-1]
     kernels = style.read_record(style.SUBJECT, "kernels")["measured"]["local_heads"]
-    beside = style.read_record(style.SUBJECT, "attention_beside")["measured"]
+    beside = style.read_record(style.SUBJECT, "sensitivity")["measured"]
     slider = find("size")
     seen = set()
     for name in style.read_record(style.SUBJECT, "kernels")["parameters"]["doctorings"]:

@@ -1,5 +1,10 @@
 """``params.yaml`` is checked when it is read: each choice that does not work is one line."""
 
+import inspect
+import json
+from collections.abc import Iterator
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -7,22 +12,43 @@ import pytest
 import yaml
 
 from gpt2_helix import parameters
-from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix.judging.errors import InputError
 from support import ROOT
 
 
-def read_with(folder: Path, family: str, **changed: Any) -> parameters.Parameters:
+def read_with(folder: Path, family: str, **changed: Any) -> dict[str, Any]:
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     content[family] = {**content[family], **changed}
     path = folder / "params.yaml"
     path.write_text(yaml.safe_dump(content))
-    return parameters.read(path)
+    parameters.of("agreement", path)
+    return parameters.of(family, path)
 
 
 def test_what_is_chosen_is_what_is_recorded() -> None:
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
-    families = parameters.read(ROOT / "params.yaml").by_family
-    assert {family: families[family] for family in content} == content
+    for family, choices in content.items():
+        assert json.loads(json.dumps(parameters.of(family))) == choices
+
+
+def measurements() -> Iterator[tuple[str, str, inspect.Parameter]]:
+    for family in parameters.everything():
+        if find_spec(f"gpt2_helix.measure.{family}"):
+            for name, function in vars(import_module(f"gpt2_helix.measure.{family}")).items():
+                if inspect.isfunction(function) and not name.startswith("_"):
+                    for parameter in inspect.signature(function).parameters.values():
+                        if parameter.name in parameters.of(family):
+                            yield family, name, parameter
+
+
+def test_a_measurement_has_the_same_choices_as_defaults() -> None:
+    """One that is called on an array measures what is recorded."""
+    found = [p for p in measurements() if p[2].kind is p[2].KEYWORD_ONLY]
+    assert len(found) > 20
+    for family, name, parameter in found:
+        chosen = parameters.of(family)[parameter.name]
+        chosen = tuple(chosen) if isinstance(chosen, list) else chosen
+        assert parameter.default == chosen, f"{family}.{name}: {parameter.name}"
 
 
 @pytest.mark.parametrize(
@@ -56,26 +82,21 @@ def test_what_is_chosen_is_what_is_recorded() -> None:
 def test_a_choice_that_does_not_work_is_refused(
     tmp_path: Path, family: str, changed: dict[str, Any], line: str
 ) -> None:
-    with pytest.raises(SubjectError, match=line) as refused:
+    with pytest.raises(InputError, match=line) as refused:
         read_with(tmp_path, family, **changed)
-    assert str(refused.value).startswith(f"params.yaml: {family}")
+    assert str(refused.value).startswith(f"params.yaml: {family}.")
     assert "\n" not in str(refused.value)
 
 
-KERNELS = (ROOT / "params.yaml").read_text().partition("kernels:")[0] + "kernels: "
-
-
-@pytest.mark.parametrize(
-    "text", ["", "[1]", "helix: {", "helix: 1", f"{KERNELS}null", f"{KERNELS}[1]", "\xff"]
-)
+@pytest.mark.parametrize("text", ["", "[1]", "helix: {", "helix: 1", "helix: [1]", "\xff"])
 def test_a_file_that_holds_no_parameters_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "params.yaml"
     path.write_text(text, encoding="latin-1")
-    with pytest.raises(SubjectError, match=r"params\.yaml") as refused:
-        parameters.read(path)
+    with pytest.raises(InputError, match=r"params\.yaml") as refused:
+        parameters.of("helix", path)
     assert "\n" not in str(refused.value)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SubjectError, match="expected the parameters in YAML"):
-        parameters.read(tmp_path / "params.yaml")
+    with pytest.raises(InputError, match="expected the parameters in YAML"):
+        parameters.of("helix", tmp_path / "params.yaml")

@@ -15,11 +15,11 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from gpt2_helix.families import FAMILIES
+from gpt2_helix import parameters
 from gpt2_helix.judging import records
 from gpt2_helix.measure import helix
 from gpt2_helix.models.shipped import SEEDS, SHIPPED
-from gpt2_helix.parameters import PARAMETERS
+from gpt2_helix.suite.recorded import RECORDED
 from gpt2_helix.weights.pins import HUB_MODELS, HubModel
 from pipeline import __main__ as pipeline
 from pipeline import curves
@@ -84,13 +84,13 @@ def test_the_pipeline_fits_a_screen() -> None:
 def test_every_subject_and_every_family_is_in_the_pipeline() -> None:
     subjects = ("gpt2", *SHIPPED)
     records = {f"data/{s}/{f}" for s in subjects for f in curves.FILES}
-    records |= {f"data/{s}/{f}.json" for s in subjects for f in FAMILIES}
+    records |= {f"data/{s}/{f}.json" for s in subjects for f in RECORDED}
     measuring = {name: stage for name, stage in stages().items() if name.startswith("measure@")}
     assert set(measuring) == {f"measure@{subject}" for subject in subjects}
     assert set().union(*(paths(stage.outs) for stage in measuring.values())) == records
     for stage in measuring.values():
         (params,) = (dep for dep in stage.deps if dep.def_path == "params.yaml")
-        assert set(params.params) == PARAMETERS.by_family.keys() - SEEDS.keys() - {"text"}
+        assert set(params.params) == parameters.everything().keys() - SEEDS.keys()
     for name in ("verdicts", "figures", "paper"):
         assert paths(stages()[name].deps) >= {f"data/{subject}" for subject in subjects}
     trained = set().union(*(paths(s.outs) for n, s in stages().items() if n.startswith("train@")))
@@ -174,7 +174,7 @@ def test_weights_that_are_not_available_are_said_to_be_so(tmp_path: Path) -> Non
 def test_measuring_a_model_again_gives_the_committed_numbers(tmp_path: Path) -> None:
     """All bytes on one processor; on another a sum may be taken in another order."""
     only = Only("measure@mini", tmp_path)
-    calls = [["measure", name, "--subject", "mini", "--into", "data/mini"] for name in EXACT]
+    calls = [["record", name, "--subject", "mini", "--into", "data/mini"] for name in EXACT]
     code = f"from gpt2_helix.cli import main; assert not any([main(c) for c in {calls!r}])"
     only.run(f"{sys.executable} -c {shlex.quote(code)}", only.commands[1])
     # A record that was not there before gets the date of today; all else must be the same.
@@ -246,7 +246,7 @@ def test_a_fresh_clone_has_only_weights_to_look_for_and_a_parameter_touches_what
         "weights": [{"changed outs": {looked: "deleted"}}],
         "measure@gpt2": [{"changed deps": {looked: "deleted"}}],
     }
-    assert command("-m", "pipeline", "weights", "gpt2", "--into", looked).returncode == 0
+    assert command("-m", "pipeline", "available", "gpt2", "--into", looked).returncode == 0
     # Other weights may have been available where the records were made.
     assert set(changed()) <= {"weights", "measure@gpt2"}
     text = (checkout / "params.yaml").read_text()
@@ -259,14 +259,14 @@ def test_without_weights_the_record_stays_and_one_line_says_so(
 ) -> None:
     record = checkout / "data/gpt2/positions.json"
     before = record.read_bytes()
-    ran = command("-m", "gpt2_helix", "measure", "positions")
+    ran = command("-m", "gpt2_helix", "record", "positions")
     assert ran.returncode == 0, ran.stderr
     assert record.read_bytes() == before
     (line,) = ran.stdout.splitlines()
     day = json.loads(before)["date"]
     assert line.startswith("gpt2 positions: weights not available (openai-community/gpt2: expected")
     assert line.endswith(f", kept as recorded {day}")
-    strict = command("-m", "gpt2_helix", "measure", "positions", "--strict")
+    strict = command("-m", "gpt2_helix", "record", "positions", "--strict")
     assert strict.returncode == 2
     assert "HF_HUB_OFFLINE is set" in strict.stderr
 
@@ -277,14 +277,14 @@ def test_a_record_made_with_other_parameters_does_not_stay(
     text = (checkout / "params.yaml").read_text()
     (checkout / "params.yaml").write_text(text.replace("surrogates: 99", "surrogates: 199"))
     curves = ("pipeline", "curves", "--subject", "gpt2", "--into", "data/gpt2")
-    for measuring in (("gpt2_helix", "measure", "helix"), curves):
+    for measuring in (("gpt2_helix", "record", "helix"), curves):
         ran = command("-m", *measuring)
         assert ran.returncode == 2
         assert "expected a record made with {'surrogates': 199}" in ran.stderr
 
 
 def test_another_model_is_not_measured_in_gpt2_s_place(command: Command, folder: Folder) -> None:
-    ran = command("-m", "gpt2_helix", "measure", "helix", "--weights", str(folder()))
+    ran = command("-m", "gpt2_helix", "record", "helix", "--weights", str(folder()))
     assert ran.returncode == 2
     assert "expected gpt2's config.json with sha256 0daed774" in ran.stderr
 
@@ -344,7 +344,7 @@ def test_the_weights_that_are_available_are_listed_and_strict_asks_for_all(
 ) -> None:
     monkeypatch.setitem(HUB_MODELS, "gpt2", HubModel("someone/model"))
     into = tmp_path / "looked/gpt2.json"
-    options = ["weights", "gpt2", "--into", str(into), "--weights", str(folder())]
+    options = ["available", "gpt2", "--into", str(into), "--weights", str(folder())]
     assert pipeline.main(options) == 0
     content = json.loads(into.read_text())
     assert content["digests"].keys() >= {"config.json", "wpe.weight"}

@@ -6,13 +6,10 @@ from pathlib import Path
 import pytest
 
 import gpt2_helix as gh
-from gpt2_helix import cli, publish
-from gpt2_helix.judging import markdown, report, terminal, wording
-from gpt2_helix.judging.collect import declared
-from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix import cli
+from gpt2_helix.judging import report, terminal
 from gpt2_helix.judging.headline import nearest_bound
 from gpt2_helix.judging.report import Report
-from gpt2_helix.places import CLAIMS
 from gpt2_helix.suite.statements import WORDS
 from support import ROOT, Claims, Folder
 
@@ -77,32 +74,23 @@ def test_figures_of_other_weights_are_left_out(
     assert "Missing: <code>h.0.ln_1.weight" in page
 
 
-def test_tables_are_put_between_the_markers_and_every_number_on_a_page(
+def test_tables_are_put_between_the_markers(
     recorded: Report, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "verdicts").mkdir()
     path, readme = tmp_path / "verdicts/gpt2.json", tmp_path / "README.md"
     report.write(path, recorded)
     readme.write_text("a\n<!-- statements -->\nwhat was here before\n<!-- /statements -->\nb\n")
-    assert cli.main(["table", str(path), "--into", str(readme)]) == 0
+    assert cli.main(["publish", str(path), "--readme", str(readme)]) == 0
     text = readme.read_text()
     assert text.startswith("a\n<!-- statements -->\n\n| the post says |")
     assert text.endswith("|\n\n<!-- /statements -->\nb\n")
     assert "what was here before" not in text
     assert "claims/test_helix.py)" in text
-    assert cli.main(["pages", str(path)]) == 0
-    page = path.with_suffix(".md").read_text()
-    for c in recorded.claims:
-        assert f"### `{c.id}`: {c.verdict}" in page
-        for label, number, _ in wording.numbers(c):
-            assert f"| `{label}` | {number} |" in page
-    assert cli.main(["table", str(path), str(path), "--into", str(readme)]) == 2
-    assert "expected a line <!-- replication -->, found none" in capsys.readouterr().err
-    readme.write_text("<!-- statements -->\n")
-    with pytest.raises(SubjectError, match="expected <!-- /statements --> after"):
-        publish.put_tables([path], readme)
-
-
-def test_every_family_of_claims_is_linked_to_its_file() -> None:
-    for path, _, terms in declared(CLAIMS):
-        assert path.name == publish.file_of(markdown.family(terms.id))
+    for wrong, why in (
+        ("<!-- replication -->\n", "expected a line <!-- statements -->, found none"),
+        ("<!-- statements -->\n", "expected <!-- /statements --> after"),
+    ):
+        readme.write_text(wrong)
+        assert cli.main(["publish", str(path), "--readme", str(readme)]) == 2
+        assert why in capsys.readouterr().err

@@ -8,43 +8,31 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import GPT2Config, GPT2LMHeadModel
 
 from gpt2_helix.doctoring import INTACT, Positions, average_in_groups, doctor, doctor_all
-from gpt2_helix.judging.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.errors import InputError, MissingInputError
 from gpt2_helix.measure import heads, output, patterns, repetition
-from gpt2_helix.models import gpt2, on_text
+from gpt2_helix.measure.statistics import bootstrap
+from gpt2_helix.models import on_text
 from gpt2_helix.models.config import Head, config_from
 from gpt2_helix.models.runner import Runner
 from gpt2_helix.weights.tensors import Array
-
-SIZES: dict[str, Any] = {
-    "n_layer": 2,
-    "n_head": 2,
-    "n_embd": 16,
-    "n_positions": 64,
-    "vocab_size": 60,
-}
-CONFIG = config_from({"model_type": "gpt2", "layer_norm_epsilon": 1e-5, **SIZES}, "test")
+from pipeline.digitising import published
+from tiny_models import made
 
 
 @cache
 def weights() -> dict[str, Array]:
-    rng = np.random.default_rng(0)
-    return {
-        name: (0.5 * rng.standard_normal(shape)).astype(np.float32)
-        for name, shape in gpt2.shapes(CONFIG).items()
-    }
+    state = made("gpt2").transformer.state_dict()
+    return {name: tensor.numpy() for name, tensor in state.items()}
 
 
 @cache
-def plain(attention: str = "sdpa") -> Any:
-    config = GPT2Config(**SIZES, bos_token_id=0, eos_token_id=0)
-    model = GPT2LMHeadModel(config).train(False)
-    named = {name: torch.tensor(array) for name, array in weights().items()}
-    model.transformer.load_state_dict(named, strict=True)
-    model.set_attn_implementation(attention)
-    return model
+def plain() -> Any:
+    return made("gpt2")
+
+
+CONFIG = config_from(plain().config.to_dict(), "test")
 
 
 @cache
@@ -53,16 +41,16 @@ def ours() -> Runner:
 
 
 @torch.inference_mode()
-def theirs(tokens: Array, W_pos: Positions, attention: str = "sdpa", **options: Any) -> Any:
+def theirs(tokens: Array, W_pos: Positions, **options: Any) -> Any:
     """What transformers gives once its ``wpe.weight`` was overwritten."""
-    model = plain(attention)
+    model = plain()
     model.transformer.wpe.weight.copy_(torch.tensor(W_pos))
     return model(torch.tensor(tokens)[None], **options)
 
 
 @pytest.fixture
 def tokens() -> Array:
-    return np.random.default_rng(1).integers(0, 60, 50)
+    return np.random.default_rng(1).integers(0, 50, 50)
 
 
 def W_pos() -> Positions:  # noqa: N802
@@ -80,7 +68,7 @@ def W_pos() -> Positions:  # noqa: N802
 def test_doctored_rows_of_one_batch_are_models_with_overwritten_positions(
     doctored: list[tuple[int, int]],
 ) -> None:
-    tokens = np.random.default_rng(2).integers(0, 60, 40)
+    tokens = np.random.default_rng(2).integers(0, 50, 40)
     tables = [average_in_groups(W_pos(), k, offset) for k, offset in doctored]
     (found,) = on_text.window_statistics(ours(), tokens[None], ours().tables(tables))
     expected = [float(theirs(tokens, W, labels=torch.tensor(tokens)[None]).loss) for W in tables]
@@ -107,16 +95,16 @@ def test_attention_to_the_previous_token_is_that_of_whole_patterns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(on_text, "QUERIES_AT_A_TIME", 9)
-    windows = np.random.default_rng(1).integers(0, 60, (2, 50))
+    windows = np.random.default_rng(1).integers(0, 50, (2, 50))
     found = heads.all_heads(ours(), W_pos(), windows)
     for doctoring in (INTACT, heads.AVERAGED):
         of_windows = []
         for tokens in windows:
-            seen = theirs(tokens, doctor(W_pos(), doctoring), "eager", output_attentions=True)
+            seen = theirs(tokens, doctor(W_pos(), doctoring), output_attentions=True)
             patterns = np.concatenate([layer[0].numpy() for layer in seen.attentions])
             # The first token is left out, so that the first query stands in row 10.
             of_windows.append(
-                heads.of_patterns({doctoring: patterns[:, 1:, 1:]}, list(found.share[doctoring]))
+                published.all_heads({doctoring: patterns[:, 1:, 1:]}, list(found.share[doctoring]))
             )
         for name, share in found.share[doctoring].items():
             attention = found.attention[doctoring][name]
@@ -137,63 +125,47 @@ def test_patterns_are_those_of_transformers(tokens: Array) -> None:
     found = patterns.of_main_heads(ours(), W_pos(), tokens[None], main_heads)
     for name, by_head in found.by_doctoring.items():
         table = doctor(W_pos(), name)
-        attentions = theirs(tokens, table, "eager", output_attentions=True).attentions
+        attentions = theirs(tokens, table, output_attentions=True).attentions
         for head in main_heads:
             expected = attentions[head.layer][0, head.head].numpy()
-            assert len(by_head[str(head)]) == patterns.N_POSITIONS == len(tokens)
+            assert len(by_head[str(head)]) == 50 == len(tokens)
             for i, row in enumerate(by_head[str(head)]):
                 np.testing.assert_allclose(row, expected[i, : i + 1], atol=1e-5)
 
 
-def test_continuations_are_whole_prompts(tokens: Array, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(on_text, "ROWS_AT_A_TIME", 2)
-    tails = np.random.default_rng(3).integers(0, 60, (5, 6))
-    tables = [average_in_groups(W_pos(), k) for k in (1, 5, 20)]
-    found = on_text.continuations(ours(), tokens, tails, ours().tables(tables))
-    for row, table in zip(found, tables, strict=True):
-        for got, tail in zip(row, tails, strict=True):
-            whole = theirs(np.concatenate([tokens, tail]), table).logits[0, -1].softmax(-1)
-            np.testing.assert_allclose(got, whole.numpy(), atol=1e-5)
-
-
 def test_text_longer_than_the_context_is_refused() -> None:
-    with pytest.raises(SubjectError, match="at most 64 tokens, the model's context, found 65"):
+    with pytest.raises(InputError, match="at most 64 tokens, the model's context, found 65"):
         on_text.window_statistics(
             ours(), np.zeros((1, 65), dtype=np.int64), ours().tables([W_pos()])
         )
 
 
 def test_logits_that_are_not_finite_are_no_measurement(tokens: Array) -> None:
-    spoilt = {**weights(), "ln_f.weight": np.full(16, 3e38, np.float32)}
+    spoilt = {**weights(), "ln_f.weight": np.full(32, 3e38, np.float32)}
     broken = Runner(CONFIG, spoilt)
-    with pytest.raises(SubjectError, match="expected finite logits"):
+    with pytest.raises(InputError, match="expected finite logits"):
         on_text.window_statistics(broken, tokens[None], broken.tables([W_pos()]))
-    with pytest.raises(SubjectError, match="expected finite logits"):
+    with pytest.raises(InputError, match="expected finite logits"):
         on_text.continuations(broken, tokens, tokens[None, :3], broken.tables([W_pos()]))
 
 
-@pytest.fixture
-def little_memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """An allocator that has room for three rows and no more."""
+def test_too_little_memory_means_smaller_batches_and_a_line(
+    tokens: Array, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     asked: list[int] = []
     run = Runner.hidden
 
     def hidden(self: Runner, tokens: Any, *arguments: Any, **options: Any) -> Any:
+        """As with an allocator that has room for three rows and no more."""
         asked.append(len(tokens))
         if len(tokens) > 3:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried too much")
         return run(self, tokens, *arguments, **options)
 
     monkeypatch.setattr(Runner, "hidden", hidden)
-    return asked
-
-
-def test_too_little_memory_means_smaller_batches_and_a_line(
-    tokens: Array, little_memory: list[int], capsys: pytest.CaptureFixture[str]
-) -> None:
     tables = ours().tables(list(doctor_all(W_pos(), output.DOCTORINGS).values()))
     (found,) = on_text.window_statistics(ours(), tokens[None], tables)
-    assert max(little_memory) > 3
+    assert max(asked) > 3
     assert "memory: not enough for more, continuing with 2 rows at once" in capsys.readouterr().err
     assert found.kl[0] == pytest.approx(0, abs=1e-6)
     assert np.isfinite(found.kl).all()
@@ -210,8 +182,9 @@ def test_what_is_no_lack_of_memory_is_not_hidden(monkeypatch: pytest.MonkeyPatch
 
 def test_an_interval_holds_its_mean_and_is_the_same_every_time() -> None:
     values = np.random.default_rng(0).standard_normal(16)
-    one, other = output._estimate(values), output._estimate(values)
+    one, other = bootstrap(np.mean, values), bootstrap(np.mean, values)
     assert one == other
+    assert (one.method, one.n) == ("bootstrap", 16)
     assert one.low < one.mean < one.high
 
 

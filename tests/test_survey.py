@@ -1,12 +1,8 @@
 """A survey of checkpoints on the local hub: rows are kept, and a hostile file is one line."""
 
 import csv
-import io
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,16 +11,15 @@ from pathlib import Path
 import dask
 import numpy as np
 import pytest
-import torch
 from safetensors.numpy import save
 
 from gpt2_helix import survey
-from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix.judging.errors import InputError
 from gpt2_helix.survey import expand
 from gpt2_helix.survey_figure import draw, figure_of
 from gpt2_helix.survey_rows import Row, read_table, write_table
-from hub_server import Fault, Hub, commit_of, serve
-from support import ROOT
+from hub_server import Fault, Hub, commit_of, serve, start_in
+from support import ROOT, Hostile, checkpoint, run_python, start_python
 
 MODEL = "lab/gpt2"
 STEPS = (0, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000)
@@ -33,18 +28,14 @@ SIZES = {"n_layer": 2, "n_head": 2, "n_embd": 8, "n_positions": 64, "layer_norm_
 PATTERN = f"hub:{MODEL}@checkpoint-{{{','.join(map(str, STEPS))}}}"
 
 
-class Hostile:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.system, ("touch /tmp/created-by-a-checkpoint",)
+CREATED = Path("/tmp/created-by-a-checkpoint")
 
 
-def checkpoint(step: int) -> dict[str, bytes]:
+def weights(step: int) -> dict[str, bytes]:
     rows = np.random.default_rng(step).standard_normal((64, 8)).astype(np.float16)
-    if step != HOSTILE:
-        return {"model.safetensors": save({"transformer.wpe.weight": rows})}
-    file = io.BytesIO()
-    torch.save({"transformer.wpe.weight": Hostile()}, file)
-    return {"pytorch_model.bin": file.getvalue()}
+    if step == HOSTILE:
+        return {"pytorch_model.bin": checkpoint({"transformer.wpe.weight": Hostile(CREATED)})}
+    return {"model.safetensors": save({"transformer.wpe.weight": rows})}
 
 
 def measured(into: Path) -> set[str]:
@@ -57,29 +48,22 @@ def measured(into: Path) -> set[str]:
 def hub() -> Iterator[Hub]:
     config = json.dumps({"model_type": "gpt2", **SIZES}).encode()
     branches = {
-        f"{MODEL}@checkpoint-{step}": {"config.json": config, **checkpoint(step)} for step in STEPS
+        f"{MODEL}@checkpoint-{step}": {"config.json": config, **weights(step)} for step in STEPS
     }
     with serve({MODEL: {}, **branches}) as hub:
         yield hub
 
 
-def test_a_survey_that_is_interrupted_goes_on(hub: Hub, tmp_path: Path) -> None:
-    kept = {k: v for k, v in os.environ.items() if not k.lower().startswith("hf_")}
-    environment = {**kept, "HF_HOME": str(tmp_path / "hf"), "HF_ENDPOINT": hub.endpoint}
-    environment["HF_HUB_ETAG_TIMEOUT"] = "60"  # Whatever else this machine is doing.
+def test_a_survey_that_is_interrupted_goes_on(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_in(monkeypatch, tmp_path / "hf", hub.endpoint)
+    monkeypatch.setenv("HF_HUB_ETAG_TIMEOUT", "60")  # Whatever else this machine is doing.
     into = tmp_path / "survey"
     arguments = ["survey", PATTERN, "--claims", "positions", "--into", str(into)]
-    command = [sys.executable, "-m", "gpt2_helix", *arguments]
+    command = ["-m", "gpt2_helix", *arguments, "--workers"]
     hub.faults = [Fault(pace=0.2)]  # So that some rows are left to measure.
-    first = subprocess.Popen(
-        [*command, "--workers", "2"],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        # Where the suite itself runs in the background of a shell, it ignores SIGINT.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    first = start_python(*command, "2")
     while len(measured(into)) < 3:
         assert first.poll() is None, first.communicate()
         time.sleep(0.05)
@@ -87,14 +71,7 @@ def test_a_survey_that_is_interrupted_goes_on(hub: Hub, tmp_path: Path) -> None:
     first.communicate()
     before = measured(into)
     hub.forget()
-    again = subprocess.run(
-        [*command, "--workers", "1"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    again = run_python(*command, "1")
     assert again.returncode == 0, again.stderr
     assert f"{len(before)} of {len(STEPS)} rows kept" in again.stdout
     assert f"{len(STEPS) - 1} rows measured, 1 failed" in again.stdout
@@ -103,7 +80,7 @@ def test_a_survey_that_is_interrupted_goes_on(hub: Hub, tmp_path: Path) -> None:
     assert asked.isdisjoint(before)
     (line,) = [line for line in again.stderr.splitlines() if f"@checkpoint-{HOSTILE}:" in line]
     assert "unsupported GLOBAL posix.system" in line
-    assert not Path("/tmp/created-by-a-checkpoint").exists()
+    assert not CREATED.exists()
     with (into / survey.TABLE).open(newline="") as file:
         table = list(csv.DictReader(file))
     assert [int(row["step"]) for row in table] == list(STEPS)
@@ -136,14 +113,16 @@ def test_a_row_never_raises(tmp_path: Path) -> None:
 
 
 def test_a_family_that_has_no_claims(tmp_path: Path) -> None:
-    with pytest.raises(SubjectError, match=r"--claims: expected some of .*found 'kernel'"):
+    with pytest.raises(InputError, match=r"--claims: expected some of .*found 'kernel'"):
         survey.run(["mini"], ["kernel"], tmp_path, data=tmp_path, claims=ROOT / "claims", workers=1)
 
 
+CLIMB: dict[str, tuple[float, str | None]] = {"helix.axis: climb": (0.9, ">= 0.95")}
+
+
 def test_models_without_steps_are_drawn_side_by_side(tmp_path: Path) -> None:
-    numbers: dict[str, tuple[float, str | None]] = {"helix.axis: climb": (0.9, ">= 0.95")}
     verdicts = {"helix.axis": "refuted"}
-    rows = [Row(name, None, None, verdicts, numbers, None) for name in ("mini", "minilm")]
+    rows = [Row(name, None, None, verdicts, CLIMB, None) for name in ("mini", "minilm")]
     draw(rows, tmp_path / "figure.svg")
     drawn = (tmp_path / "figure.svg").read_text()
     assert drawn.count("minilm") == 1
@@ -151,9 +130,8 @@ def test_models_without_steps_are_drawn_side_by_side(tmp_path: Path) -> None:
 
 
 def test_a_dot_is_filled_where_a_claim_is_confirmed() -> None:
-    numbers: dict[str, tuple[float, str | None]] = {"helix.axis: climb": (0.9, ">= 0.95")}
     rows = [
-        Row(verdict, None, None, {"helix.axis": verdict}, numbers, None)
+        Row(verdict, None, None, {"helix.axis": verdict}, CLIMB, None)
         for verdict in ("confirmed", "refuted")
     ]
     figure = figure_of(rows)
@@ -163,10 +141,7 @@ def test_a_dot_is_filled_where_a_claim_is_confirmed() -> None:
 
 
 def test_a_table_is_read_back_as_it_was_written(tmp_path: Path) -> None:
-    numbers: dict[str, tuple[float, str | None]] = {
-        "helix.axis: climb": (0.9, ">= 0.95"),
-        "helix.circle: turns": (3.01982, None),
-    }
+    numbers = {**CLIMB, "helix.circle: turns": (3.01982, None)}
     rows = [
         Row("mini", None, "29c6", {"helix.axis": "refuted"}, numbers, None),
         Row("hub:lab/gpt2@checkpoint-10", "c" * 40, None, {}, {}, "no such branch"),
@@ -183,10 +158,10 @@ def test_workers_start_without_the_profiler(
 
     def start(**_: object) -> None:
         profiled.append(dask.config.get("distributed.worker.profile.enabled"))
-        raise SubjectError("no worker is needed for this")
+        raise InputError("no worker is needed for this")
 
     monkeypatch.setattr("distributed.LocalCluster", start)
     into = tmp_path / "survey"
-    with pytest.raises(SubjectError, match="no worker is needed"):
+    with pytest.raises(InputError, match="no worker is needed"):
         survey.run(["mini"], ["helix"], into, data=tmp_path, claims=ROOT / "claims", workers=1)
     assert profiled == [False]

@@ -1,6 +1,7 @@
 """Training: the same from the same seed, interrupted or not; and the models that ship."""
 
 import csv
+import io
 import json
 from dataclasses import fields
 from pathlib import Path
@@ -13,17 +14,17 @@ import torch
 from tokenizers import Tokenizer
 from transformers import GPT2LMHeadModel
 
-from gpt2_helix import doctoring, texts
-from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix import doctoring, prompts, texts
+from gpt2_helix.judging.errors import InputError
 from gpt2_helix.measure import helix
 from gpt2_helix.models.config import config_from
 from gpt2_helix.models.runner import Runner
 from gpt2_helix.models.shipped import SHIPPED
-from gpt2_helix.parameters import PARAMETERS
+from gpt2_helix.weights.files import open_weights
 from gpt2_helix.weights.tensors import WEIGHTS, SafetensorsFile, sha256_of_file
 from pipeline.training import card, documents, exam, formation, loop
 from pipeline.training.recipe import Recipe, read_recipe
-from support import ROOT
+from support import ROOT, choose, refused
 
 RECIPES = ("mini", "text")
 SMALL: dict[str, Any] = {
@@ -87,7 +88,7 @@ def test_interrupted_training_ends_in_the_same_bytes(
         loop.train("mini", 0, data, broken, state)
     assert state.exists()
     assert not broken.exists()
-    with pytest.raises(SubjectError, match=r"expected seed 1 and the recipe of params\.yaml"):
+    with pytest.raises(InputError, match=r"expected seed 1 and the recipe of params\.yaml"):
         loop.train("mini", 1, data, broken, state)
     capsys.readouterr()
     loop.train("mini", 0, data, broken, state)
@@ -99,7 +100,7 @@ def test_interrupted_training_ends_in_the_same_bytes(
     assert not state.exists()
     assert sha256_of_file(broken / "model" / WEIGHTS) in (broken / "model/README.md").read_text()
     state.write_bytes(b"damaged")
-    with pytest.raises(SubjectError, match="expected the state of interrupted training, found"):
+    with pytest.raises(InputError, match="expected the state of interrupted training, found"):
         loop.train("mini", 0, data, broken, state)
 
 
@@ -216,12 +217,9 @@ def test_copying_counts_apart_the_tokens_that_one_token_tells() -> None:
 def test_a_recipe_that_does_not_work_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch, change: dict[str, Any], message: str
 ) -> None:
-    changed = PARAMETERS.model_copy(update={"text": {**PARAMETERS.text, **change}})
-    monkeypatch.setattr("pipeline.training.recipe.PARAMETERS", changed)
-    with pytest.raises(SubjectError) as found:
+    choose(monkeypatch, "text", **change)
+    with refused(message):
         read_recipe("text")
-    assert message in str(found.value)
-    assert "\n" not in str(found.value)
 
 
 def test_neighbours_of_a_smooth_curve_correlate_and_those_of_noise_do_not() -> None:
@@ -245,7 +243,7 @@ def test_snapshots_and_looks_at_a_model_fit_its_training(tmp_path: Path) -> None
     assert formation.looks(4) == [0, 1, 2, 3, 4]
     snapshots = {n: torch.full((2, 3), n, dtype=torch.float16) for n in (0, 300, 12000)}
     formation.write_snapshots(snapshots, tmp_path / "W_pos")
-    found = SafetensorsFile(tmp_path / "W_pos")
+    found = SafetensorsFile(io.BytesIO((tmp_path / "W_pos").read_bytes()), "here")
     assert list(found) == ["step 00000", "step 00300", "step 12000"]
     for n in snapshots:
         np.testing.assert_array_equal(found[f"step {n:05}"], snapshots[n].numpy())
@@ -261,7 +259,7 @@ def test_the_last_look_at_a_model_is_at_the_one_that_ships(name: str) -> None:
     assert list(rows[0]) == [field.name for field in fields(formation.Stage)]
     recipe = read_recipe(name.partition("-")[0])
     assert [int(row["step"]) for row in rows] == formation.looks(recipe.steps)
-    weights = dict(SafetensorsFile(folder / "model" / WEIGHTS))
+    weights = dict(open_weights(folder / "model" / WEIGHTS))
     tokenizer = Tokenizer.from_file(str(folder / "model/tokenizer.json"))
     questions = exam.make_exam(tokenizer, ROOT / "data/texts", recipe.n_positions)
     runner = Runner(config_from(card.declared(recipe), name), weights)
@@ -271,7 +269,8 @@ def test_the_last_look_at_a_model_is_at_the_one_that_ships(name: str) -> None:
     for key in ("loss", "explained", "climb", "loss_change_10", "loss_change_100"):
         # The table is of the model before it was rounded to half precision.
         assert float(last[key]) == pytest.approx(getattr(found, key), abs=2e-3), key
-    kept = SafetensorsFile(folder / "model" / formation.SNAPSHOTS)
+    snapshots = (folder / "model" / formation.SNAPSHOTS).read_bytes()
+    kept = SafetensorsFile(io.BytesIO(snapshots), "here")
     assert [int(key.removeprefix("step ")) for key in kept] == formation.kept(recipe.steps)
     for row in rows:
         if (key := f"step {int(row['step']):05}") in kept:
@@ -302,7 +301,7 @@ def test_each_word_of_the_prompts_is_one_token_to_the_models_that_ship() -> None
     files = [ROOT / "data" / name / "model/tokenizer.json" for name in SHIPPED]
     assert len({file.read_bytes() for file in files}) == 1
     tokenizer = Tokenizer.from_file(str(files[0]))
-    for word in texts.WORDS:
+    for word in prompts.WORDS:
         assert texts.encode(tokenizer, f" {word}").size == 1
 
 

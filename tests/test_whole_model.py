@@ -7,21 +7,22 @@ import numpy as np
 import pytest
 
 from gpt2_helix import doctoring
-from gpt2_helix.judging.records import RecordedSubject
-from gpt2_helix.measure import attention_only, attention_whole
+from gpt2_helix.judging.records import load
 from gpt2_helix.models import gpt2, on_text
 from gpt2_helix.models.config import Head, config_from
 from gpt2_helix.models.interventions import silence
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.readings import Readings
+from gpt2_helix.suite.live import Live
+from gpt2_helix.texts import TextInputs
 from support import ROOT
 
-SIZES = {"n_layer": 3, "n_head": 2, "n_embd": 16, "n_positions": 40, "vocab_size": 30}
+SIZES = {"n_layer": 3, "n_head": 2, "n_embd": 16, "n_positions": 64, "vocab_size": 30}
 HEADS = (Head(0, 1), Head(2, 0))
 WINDOWS = np.random.default_rng(1).integers(0, 30, (16, 40))
 
 
-def random_model(*, mlps: bool, **changes: Any) -> Model:
+def random_model(*, mlps: bool, **changes: Any) -> Live:
     config = config_from({"model_type": "gpt2", "layer_norm_epsilon": 1e-5, **SIZES}, "test")
     config = replace(config, previous_token_heads=HEADS, **changes)
     rng = np.random.default_rng(0)
@@ -30,28 +31,29 @@ def random_model(*, mlps: bool, **changes: Any) -> Model:
         * (mlps or not name.endswith("mlp.c_proj.weight"))
         for name, shape in gpt2.shapes(config).items()
     }
-    return Model("random", config, tensors, digests={})
+    return Live("random", Model("random", config, tensors), TextInputs())
 
 
-def whole(model: Model) -> Readings:
-    return Readings(model.runner, model.attention, model.W_pos, WINDOWS, pair=1)
+def whole(subject: Live) -> Readings:
+    model = subject.model
+    return Readings(model.runner, model.attention, model.W_pos, WINDOWS, slice(1, 40), pair=1)
 
 
-def alone(model: Model) -> Readings:
+def alone(subject: Live) -> Readings:
     """Fed the embeddings of the same tokens."""
-    vectors = model.tensor("wte.weight", (30, 16))[WINDOWS]
-    return replace(model.attention_alone, tokens=vectors, pair=1, _known={})
+    vectors = subject.model.tensor("wte.weight", (30, 16))[WINDOWS]
+    return replace(subject.attention_alone, tokens=vectors, pair=1, _known={})
 
 
 @pytest.mark.parametrize("scores_over_layer", [False, True])
 @pytest.mark.parametrize("name", ["intact", "average-5"])
 def test_without_mlp_matrices_it_is_attention_alone(name: str, scores_over_layer: bool) -> None:
-    model = random_model(mlps=False, scores_over_layer=scores_over_layer)
-    intact = whole(model).doctored(name, HEADS)
+    subject = random_model(mlps=False, scores_over_layer=scores_over_layer)
+    intact = whole(subject).doctored(name, HEADS)
     less = {layer: stream[0] for layer, stream in intact.entering.items()}
-    W_pos = doctoring.doctor(model.W_pos, name)
+    W_pos = doctoring.doctor(subject.model.W_pos, name)
     for changes in ({}, {"hooks": [silence(0)]}, {"without": less}):
-        mine, theirs = (m.read(W_pos, HEADS, **changes) for m in (whole(model), alone(model)))
+        mine, theirs = (m.read(W_pos, HEADS, **changes) for m in (whole(subject), alone(subject)))
         np.testing.assert_allclose(mine.previous, theirs.previous, atol=1e-5)
         for layer, stream in mine.entering.items():
             np.testing.assert_allclose(stream, theirs.entering[layer], atol=1e-4)
@@ -59,17 +61,17 @@ def test_without_mlp_matrices_it_is_attention_alone(name: str, scores_over_layer
 
 
 def test_with_them_heads_are_those_of_the_model_that_is_run() -> None:
-    model = random_model(mlps=True)
-    found = whole(model).doctored("average-5", HEADS)
+    subject = random_model(mlps=True)
+    found = whole(subject).doctored("average-5", HEADS)
     assert len(found.previous) == len(WINDOWS)
-    tables = model.runner.tables([doctoring.doctor(model.W_pos, "average-5")])
+    tables = subject.model.runner.tables([doctoring.doctor(subject.model.W_pos, "average-5")])
     for window, previous in zip(WINDOWS, found.previous, strict=True):
-        patterns = on_text.patterns(model.runner, window, tables, HEADS)[0]
+        patterns = on_text.patterns(subject.model.runner, window, tables, HEADS)[0]
         expected = np.diagonal(patterns, -1, axis1=1, axis2=2)
         np.testing.assert_allclose(previous[:, 1:], expected, atol=1e-5)
-    other = alone(model).doctored("average-5", HEADS)
+    other = alone(subject).doctored("average-5", HEADS)
     assert np.nanmax(np.abs(other.previous - found.previous)) > 0.01
-    assert whole(model).every_head("average-5").shape == (16, 6, 40)
+    assert whole(subject).every_head("average-5").shape == (16, 6, 40)
 
 
 @pytest.mark.parametrize("name", ["mini", "text"])
@@ -77,11 +79,8 @@ def test_what_is_recorded_of_trained_models_goes_the_way_of_their_attention_alon
     name: str,
 ) -> None:
     """On text too the heads of `mini` need exact positions, and those of `text` do not."""
-    model = RecordedSubject(name, ROOT / "data" / name)
-    alone, on_text = (
-        model.measure(averaged).kept
-        for averaged in (attention_only.averaged, attention_whole.averaged)
-    )
-    for kept in (alone, on_text):
-        assert (kept["average-20"] > 0.9) == (name == "text")
-        assert (kept["average-20"] < 0.1) == (name == "mini")
+    for family in ("attention_only", "attention_whole"):
+        record = load(ROOT / f"data/{name}/{family}.json")
+        kept = record.measured["averaged"]["kept"]["average-20"]["mean"]
+        assert (kept > 0.9) == (name == "text")
+        assert (kept < 0.1) == (name == "mini")

@@ -20,66 +20,46 @@ from transformers import (
     PreTrainedModel,
 )
 
-from gpt2_helix.models.model import Model
-from gpt2_helix.suite.subjects import open_subject
+from gpt2_helix.suite.live import Live
+from support import opened
 
 N = 48
 ENDS: dict[str, Any] = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+SHORT: dict[str, Any] = {
+    "n_layer": 3,
+    "n_head": 4,
+    "n_embd": 32,
+    "n_positions": 64,
+    "vocab_size": 50,
+}
+LONG: dict[str, Any] = {
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "hidden_size": 32,
+    "max_position_embeddings": 64,
+    "vocab_size": 50,
+}
+"""The same sizes, as other architectures call them."""
 
 
 def gpt2(**changed: Any) -> GPT2LMHeadModel:
-    sizes: dict[str, Any] = {
-        "n_layer": 3,
-        "n_head": 4,
-        "n_embd": 32,
-        "n_positions": 64,
-        "vocab_size": 50,
-    }
-    return GPT2LMHeadModel(GPT2Config(**sizes, **ENDS, **changed))
+    return GPT2LMHeadModel(GPT2Config(**SHORT, **ENDS, **changed))
 
 
 def gpt_neo() -> GPTNeoForCausalLM:
-    return GPTNeoForCausalLM(
-        GPTNeoConfig(
-            num_layers=3,
-            num_heads=4,
-            hidden_size=32,
-            max_position_embeddings=64,
-            vocab_size=50,
-            intermediate_size=40,
-            attention_types=[[["global", "local", "local"], 1]],
-            window_size=7,
-            **ENDS,
-        )
+    kinds = [[["global", "local", "local"], 1]]
+    config = GPTNeoConfig(
+        **LONG, intermediate_size=40, attention_types=kinds, window_size=7, **ENDS
     )
+    return GPTNeoForCausalLM(config)
 
 
 def opt() -> OPTForCausalLM:
-    return OPTForCausalLM(
-        OPTConfig(
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            hidden_size=32,
-            max_position_embeddings=64,
-            vocab_size=50,
-            ffn_dim=40,
-            word_embed_proj_dim=32,
-            **ENDS,
-        )
-    )
+    return OPTForCausalLM(OPTConfig(**LONG, ffn_dim=40, word_embed_proj_dim=32, **ENDS))
 
 
 def bert() -> BertModel:
-    return BertModel(
-        BertConfig(
-            num_hidden_layers=3,
-            num_attention_heads=4,
-            hidden_size=32,
-            max_position_embeddings=64,
-            vocab_size=50,
-            intermediate_size=40,
-        )
-    )
+    return BertModel(BertConfig(**LONG, intermediate_size=40))
 
 
 MADE: dict[str, Callable[[], PreTrainedModel]] = {
@@ -122,12 +102,6 @@ def write(model: Any, folder: Path, kind: str) -> None:
         save_file({name: tensor.numpy() for name, tensor in tensors.items()}, folder / kind)
 
 
-def opened(spec: str) -> Model:
-    subject = open_subject(spec, Path("no-data"))
-    assert isinstance(subject, Model)
-    return subject
-
-
-def saved(model: Any, folder: Path, kind: str) -> Model:
+def saved(model: Any, folder: Path, kind: str) -> Live:
     write(model, folder, kind)
-    return opened(str(folder))
+    return opened(folder)

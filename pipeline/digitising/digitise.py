@@ -7,8 +7,9 @@ import numpy as np
 
 from gpt2_helix.doctoring import INTACT
 from gpt2_helix.judging import records
-from gpt2_helix.measure import heads, patterns, published
+from gpt2_helix.measure import heads, patterns
 from gpt2_helix.models.config import MAIN_HEADS_OF_GPT2_SMALL as MAIN_HEADS
+from pipeline.digitising import published
 from pipeline.digitising.notebook import NOTEBOOK, SHOWN, read_notebook
 from pipeline.digitising.pictures import read_pictures
 
@@ -33,14 +34,9 @@ SOURCES = {
 
 
 def digitise(source: Path, into: Path) -> list[Path]:
-    """Record what was published; the kind of source is seen from its files.
+    """Record what was published into a folder ``pictures`` or ``notebook``, as its files show.
 
-    Parameters
-    ----------
-    source
-        Folder of the author's pictures; or the notebook, or a folder with its layers.
-    into
-        Where records go: ``pictures`` or ``notebook`` is made in it.
+    The source is a folder of the author's pictures; or the notebook, or a folder with its layers.
     """
     is_notebook = source.suffix == NOTEBOOK or any(source.glob(f"{next(iter(SHOWN))}-L*.json"))
     return _notebook(source, into) if is_notebook else _pictures(source, into)
@@ -49,12 +45,12 @@ def digitise(source: Path, into: Path) -> list[Path]:
 def _pictures(folder: Path, into: Path) -> list[Path]:
     found = read_pictures(folder)
     middle = {d: (found.low[d] + found.high[d]) / 2 for d in found.low}
-    all_heads = heads.of_patterns(middle, found.names)
+    all_heads = published.all_heads(middle, found.names)
     order = np.random.default_rng(SEED).permutation(len(found.names))
     shifted = {**middle, heads.AVERAGED: published.shifted(middle[heads.AVERAGED])}
     of_controls = {
         RANDOM_ORDER: published.in_random_order(all_heads, order.tolist()),
-        SHIFTED: heads.of_patterns(shifted, found.names),
+        SHIFTED: published.all_heads(shifted, found.names),
     }
     shown = patterns.Patterns(
         {
@@ -88,7 +84,7 @@ def _notebook(path: Path, into: Path) -> list[Path]:
     """The first prompt, of which it shows most layers, is what claims are asked of."""
     found = read_notebook(path)
     prompt = next(iter(SHOWN))
-    all_heads = heads.of_patterns({INTACT: found.patterns[prompt]}, found.names[prompt])
+    all_heads = published.all_heads({INTACT: found.patterns[prompt]}, found.names[prompt])
     order = np.random.default_rng(SEED).permutation(len(found.names[prompt]))
     broken = published.in_random_order(all_heads, order.tolist())
     prompts = published.prompts(found.patterns, found.names)
@@ -105,8 +101,8 @@ def _of_heads(found: heads.AllHeads) -> dict[records.Measurement, Any]:
     """What claims ask; of intact positions alone, nothing on survival."""
     results: dict[records.Measurement, Any] = {
         heads.all_heads: found,
-        heads.main_heads: heads.among_all(found, MAIN_HEADS),
+        heads.main_heads: heads.main_heads(lambda _: found, MAIN_HEADS),
     }
     if heads.AVERAGED in found.share:
-        results[heads.survival] = heads.kept(found, MAIN_HEADS)
+        results[heads.survival] = heads.survival(lambda _: found, MAIN_HEADS)
     return results

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import BaseModel, ValidationError
 
-from gpt2_helix.judging.errors import SubjectError, first_mistake
-from gpt2_helix.measure.heads import Patterns
+from gpt2_helix.judging.errors import InputError, first_mistake
 from pipeline.digitising.pictures import HEADS, sha256_of_files
+from pipeline.digitising.published import Patterns
 
 SHOWN = {"first": (0, 2, 4, 5), "second": (0, 5)}
 """Layers that the notebook shows of each of its two prompts."""
@@ -25,19 +25,11 @@ _LAYER = re.compile(r"Layer (\d+)")
 
 @dataclass(frozen=True)
 class Notebook:
-    """Patterns of the notebook, ``<|endoftext|>`` left out.
+    """Patterns of the notebook, by prompt, ``<|endoftext|>`` left out."""
 
-    Attributes
-    ----------
-    names, patterns
-        By prompt: names of the heads, and their patterns.
-    sha256
-        As of ``pictures.Pictures``.
-    """
-
-    names: dict[str, list[str]]
+    names: dict[str, list[str]]  # Of the heads.
     patterns: dict[str, Patterns]
-    sha256: str
+    sha256: str  # As of ``pictures.Pictures``.
 
 
 class Shown(BaseModel):
@@ -53,12 +45,8 @@ def read_notebook(path: Path) -> Notebook:
     """Read the notebook, or a folder with a JSON file for each layer that it shows.
 
     Such a file is called ``first-L0.json`` and holds ``prompt``, ``layer``, ``tokens`` and
-    ``attention`` (head, query, key).
-
-    Raises
-    ------
-    SubjectError
-        If a layer is missing, or is no attention: one line on the first.
+    ``attention`` (head, query, key). ``InputError`` if a layer is missing, or is no attention:
+    one line on the first.
     """
     if path.suffix == NOTEBOOK:
         files = [path]
@@ -69,7 +57,7 @@ def read_notebook(path: Path) -> Notebook:
     wanted = [(prompt, layer) for prompt, layers in SHOWN.items() for layer in layers]
     if missing := [key for key in wanted if key not in shown]:
         prompt, layer = missing[0]
-        raise SubjectError(f"{path}: expected layer {layer} on the {prompt} prompt, found none")
+        raise InputError(f"{path}: expected layer {layer} on the {prompt} prompt, found none")
     patterns: dict[str, list[Patterns]] = {prompt: [] for prompt in SHOWN}
     for prompt, layer in wanted:
         patterns[prompt].append(_attention(shown[prompt, layer], path))
@@ -84,7 +72,7 @@ def _file(path: Path) -> Shown:
     try:
         return _shown(path.read_bytes(), path)
     except FileNotFoundError:
-        raise SubjectError(f"{path}: expected a layer of the notebook, found none") from None
+        raise InputError(f"{path}: expected a layer of the notebook, found none") from None
 
 
 def _shown(text: str | bytes, path: Path) -> Shown:
@@ -92,7 +80,7 @@ def _shown(text: str | bytes, path: Path) -> Shown:
         return Shown.model_validate_json(text)
     except ValidationError as error:
         where, why = first_mistake(error)
-        raise SubjectError(f"{path}: expected {where or 'JSON'} of a layer, found {why}") from None
+        raise InputError(f"{path}: expected {where or 'JSON'} of a layer, found {why}") from None
 
 
 def _outputs(path: Path) -> Iterator[Shown]:
@@ -100,9 +88,9 @@ def _outputs(path: Path) -> Iterator[Shown]:
     try:
         cells = json.loads(path.read_bytes())["cells"]
     except FileNotFoundError:
-        raise SubjectError(f"{path}: expected a notebook, found none") from None
+        raise InputError(f"{path}: expected a notebook, found none") from None
     except (ValueError, KeyError, TypeError) as error:
-        raise SubjectError(f"{path}: expected a notebook, found {error!r}") from None
+        raise InputError(f"{path}: expected a notebook, found {error!r}") from None
     prompts: list[list[str]] = []
     for cell in cells:
         outputs = cell.get("outputs", [])
@@ -137,13 +125,13 @@ def _attention(shown: Shown, path: Path) -> Float[np.ndarray, "head=12 query key
     except ValueError:
         attention = np.empty(0)
     if attention.shape != (HEADS, n, n):
-        raise SubjectError(
+        raise InputError(
             f"{where}: expected attention of shape {(HEADS, n, n)}, found {attention.shape}"
         )
     if np.triu(attention, 1).any():
-        raise SubjectError(f"{where}: expected no attention to later keys, found some")
+        raise InputError(f"{where}: expected no attention to later keys, found some")
     sums = attention.sum(2)
     if not (np.abs(sums - 1) <= ROUNDING).all() or (attention < 0).any():
         off = sums.ravel()[np.abs(sums - 1).argmax()]
-        raise SubjectError(f"{where}: expected rows that sum to 1, found {off:.6g}")
+        raise InputError(f"{where}: expected rows that sum to 1, found {off:.6g}")
     return attention[:, 1:, 1:]

@@ -17,8 +17,9 @@ from jaxtyping import Float, Int
 from PIL import Image
 
 from gpt2_helix.doctoring import INTACT
-from gpt2_helix.judging.errors import SubjectError
-from gpt2_helix.measure.heads import AVERAGED, Patterns
+from gpt2_helix.judging.errors import InputError
+from gpt2_helix.measure.heads import AVERAGED
+from pipeline.digitising.published import Patterns
 
 LAYERS = HEADS = 12
 SIZE = (480, 480)
@@ -34,31 +35,19 @@ SUM_OF_ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class Pictures:
-    """All pictures, digitised.
+    """All pictures, digitised."""
 
-    Attributes
-    ----------
-    names
-        Names of the heads, layer after layer.
-    low, high
-        Bounds of each number, by doctoring.
-    sha256
-        Of the list of files as ``sha256sum`` prints it, sorted by name.
-    """
-
-    names: list[str]
+    names: list[str]  # Of the heads, layer after layer.
+    # Bounds of each number, by doctoring.
     low: dict[str, Patterns]
     high: dict[str, Patterns]
-    sha256: str
+    sha256: str  # Of the list of files as ``sha256sum`` prints it, sorted by name.
 
 
 def read_pictures(folder: Path) -> Pictures:
     """Read and check the 288 pictures of a folder; other files in it do not matter.
 
-    Raises
-    ------
-    SubjectError
-        If a picture is missing, or is not what the author drew: one line on the first.
+    ``InputError`` if one is missing, or is not what the author drew: one line on the first.
     """
     names = [f"L{layer}H{head}" for layer in range(LAYERS) for head in range(HEADS)]
     files = {
@@ -82,19 +71,19 @@ def read_picture(path: Path) -> Float[np.ndarray, "bound=2 query=50 key=50"]:
 
     Raises
     ------
-    SubjectError
+    InputError
         If it is not there or cut short, has another size, other colours than viridis has, attention
         to later keys, or a row that sums to more than 1.
     """
     bounds = _bounds(_cells(path), path)
     if np.triu(bounds[0], 1).any():
         query, key = np.argwhere(np.triu(bounds[0], 1))[0]
-        raise SubjectError(
+        raise InputError(
             f"{path}: expected no attention to later keys, found {bounds[0, query, key]:.3g} from "
             f"row {query} to column {key}"
         )
     if (most := bounds[0].sum(1).max()) > 1 + SUM_OF_ROUNDING:
-        raise SubjectError(f"{path}: expected rows that sum to at most 1, found {most:.4g}")
+        raise InputError(f"{path}: expected rows that sum to at most 1, found {most:.4g}")
     # What is masked is 0 and no level's range.
     bounds[1] = np.tril(bounds[1])
     return bounds
@@ -116,21 +105,21 @@ def _cells(path: Path) -> Int[np.ndarray, "query=50 key=50 rgb=3"]:
         with Image.open(path, formats=["PNG"]) as image:
             if image.size != SIZE:
                 width, height = image.size
-                raise SubjectError(
+                raise InputError(
                     f"{path}: expected {SIZE[0]} x {SIZE[1]} pixels, found {width} x {height}"
                 )
             pixels = np.asarray(image.convert("RGB"), dtype=np.int64)
     except FileNotFoundError:
-        raise SubjectError(f"{path}: expected a picture, found none") from None
+        raise InputError(f"{path}: expected a picture, found none") from None
     except (OSError, SyntaxError, ValueError) as error:
-        raise SubjectError(f"{path}: expected a whole PNG, found {error}") from None
+        raise InputError(f"{path}: expected a whole PNG, found {error}") from None
     centre = (np.arange(CELLS) + 0.5) * CELL
     rows, columns = (TOP + centre).astype(int), (LEFT + centre).astype(int)
     samples = np.stack(
         [pixels[np.ix_(rows + down, columns + right)] for down in range(3) for right in range(3)]
     )
     if (samples != samples[0]).any():
-        raise SubjectError(f"{path}: expected {CELLS} x {CELLS} cells of {CELL} pixels, found none")
+        raise InputError(f"{path}: expected {CELLS} x {CELLS} cells of {CELL} pixels, found none")
     return samples[0]
 
 
@@ -142,7 +131,7 @@ def _bounds(
     at = np.searchsorted(colours.codes, found).clip(max=len(colours.codes) - 1)
     if (unknown := colours.codes[at] != found).any():
         query, key = np.argwhere(unknown)[0]
-        raise SubjectError(
+        raise InputError(
             f"{path}: expected colours of viridis, found {tuple(cells[query, key].tolist())} in "
             f"row {query}, column {key}"
         )

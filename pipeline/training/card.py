@@ -10,10 +10,10 @@ from transformers import GPT2LMHeadModel
 
 from gpt2_helix import texts
 from gpt2_helix.judging import records
-from gpt2_helix.measure import finding
+from gpt2_helix.measure import named_heads
 from gpt2_helix.models import gpt2, on_text
 from gpt2_helix.models.config import Head, chosen_heads
-from gpt2_helix.models.folder import open_folder
+from gpt2_helix.models.sources import open_folder
 from gpt2_helix.weights.tensors import WEIGHTS
 from pipeline.training import exam
 from pipeline.training.documents import Language
@@ -46,16 +46,8 @@ def describe(
 ) -> None:
     """Name the heads that the claims ask about in config.json, and write the model's card.
 
-    Parameters
-    ----------
-    folder
-        Holds the model.
-    name
-        Of the recipe: the card is filled in from the template of this name.
-    recipe, language, questions, seed
-        What it was trained with, and what it is asked.
-    model
-        A model of its sizes, whose weights are replaced by those in the folder.
+    The folder holds the model; ``model`` is one of its sizes, whose weights are replaced by those
+    in the folder. The card is filled in from the template of the recipe's name.
     """
     shipped = open_folder(folder, folder.parent.name)
     windows = texts.windows(language.tokenizer, language.works, exam.STRINGS, recipe.n_positions)
@@ -63,9 +55,10 @@ def describe(
     tables = runner.tables([shipped.W_pos])
     attention = on_text.previous_token(runner, windows, tables, first_query=1).attention[0]
     layer, head = (int(i) for i in np.unravel_index(attention.argmax(), attention.shape))
+    local = named_heads.heads_looking_back(shipped.W_pos, shipped.attention)
     heads = {
         "previous_token_heads": [Head(layer, head)],
-        "heads_looking_back": chosen_heads(shipped.measure(finding.heads_looking_back))[:1],
+        "heads_looking_back": chosen_heads(local)[:1],
     }
     records.write_json(folder / "config.json", {**declared(recipe), **heads})
     with torch.no_grad():

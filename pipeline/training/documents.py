@@ -20,7 +20,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from tokenizers.trainers import BpeTrainer
 
-from gpt2_helix import texts
+from gpt2_helix import prompts, texts
 from gpt2_helix.texts import Tokens
 from pipeline.training.recipe import Kind, Recipe
 
@@ -36,21 +36,11 @@ OFTEN = 2000
 
 @dataclass(frozen=True)
 class Language:
-    """Text to learn from, and its tokenizer.
+    """Text to learn from, and its tokenizer."""
 
-    Attributes
-    ----------
-    tokenizer
-        Byte-level BPE, in which each of ``texts.WORDS`` is one token.
-    works
-        Texts.
-    tokens
-        The same as tokens.
-    """
-
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer  # Byte-level BPE, in which each of ``prompts.WORDS`` is one token.
     works: list[str]
-    tokens: list[Tokens]
+    tokens: list[Tokens]  # The same works.
 
 
 def read_language(folder: Path, vocab_size: int) -> Language:
@@ -63,7 +53,7 @@ def read_language(folder: Path, vocab_size: int) -> Language:
         initial_alphabet=ByteLevel.alphabet(),
         show_progress=False,
     )
-    words = [texts.exchange(texts.WORDS)] * OFTEN
+    words = [prompts.exchange(prompts.WORDS)] * OFTEN
     tokenizer.train_from_iterator([*works, *words], trainer)
     return Language(tokenizer, works, [texts.encode(tokenizer, work) for work in works])
 
@@ -151,7 +141,8 @@ def _exchanges(language: Language, rng: np.random.Generator, length: int) -> Tok
     while (found := texts.encode(language.tokenizer, said)).size < length:
         sizes = rng.integers(1, longest + 1, size=1 + length // 20)
         said += "".join(
-            texts.exchange(rng.choice(texts.WORDS, size=n, replace=False).tolist()) for n in sizes
+            prompts.exchange(rng.choice(prompts.WORDS, size=n, replace=False).tolist())
+            for n in sizes
         )
     return found[:length]
 

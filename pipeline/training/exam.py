@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from torch.nn.functional import cross_entropy
 from transformers import GPT2LMHeadModel
 
-from gpt2_helix import texts
+from gpt2_helix import prompts, texts
 from gpt2_helix.texts import Tokens
 from pipeline.training.documents import random_tokens
 
@@ -20,31 +20,25 @@ STRINGS = 8
 
 @dataclass(frozen=True)
 class Exam:
-    """Questions of the exam.
+    """Questions of the exam."""
 
-    Attributes
-    ----------
-    windows
-        Windows of text.
-    strings
-        Random strings said twice, after the first token.
-    prompts, first_words
-        Repetition prompts with pairs of words, and the token that should follow each.
-    """
-
-    windows: Int[np.ndarray, "window _token"]
-    strings: Int[np.ndarray, "string _token"]
-    prompts: Int[np.ndarray, "pair _token"]
-    first_words: Tokens
+    windows: Int[np.ndarray, "window _token"]  # Of text.
+    strings: Int[np.ndarray, "string _token"]  # Random, said twice, after the first token.
+    prompts: Int[np.ndarray, "pair _token"]  # Repetition prompts with pairs of words.
+    first_words: Tokens  # What should follow each prompt.
 
 
 def make_exam(tokenizer: Tokenizer, held_out: Path, length: int) -> Exam:
     """Make the exam from a folder of held-out text, random strings and the claims' own prompt."""
-    rng = np.random.default_rng(texts.SEED)
+    rng = np.random.default_rng(prompts.SEED)
     half = random_tokens(tokenizer, rng, (STRINGS, length // 2 - 1))
     begin = np.full((STRINGS, 1), texts.begin_token(tokenizer))
-    prompt = texts.generated_prompt(tokenizer, length)
-    tails = {pair: tail for pair, tail in prompt.tails.items() if pair in texts.other_pairs()}
+    prompt = prompts.generated_prompt(tokenizer, length)
+    tails = {
+        pair: tail
+        for pair, tail in prompt.tails.items()
+        if pair in prompts.draw_pairs(prompts.OTHER_PAIRS)
+    }
     return Exam(
         texts.windows(tokenizer, texts.read_texts([held_out]), STRINGS, length),
         np.concatenate([begin, half, half], axis=1),
@@ -57,11 +51,9 @@ def make_exam(tokenizer: Tokenizer, held_out: Path, length: int) -> Exam:
 def look(model: GPT2LMHeadModel, exam: Exam) -> dict[str, float]:
     """Take the exam.
 
-    Returns
-    -------
-    ``text_loss``, mean next-token loss on text, nats; ``copying``, share of right tokens in the
-    second half of random strings that are said twice; ``first_word``, mean probability of the
-    first of two words that a repetition prompt asks for.
+    The answers are ``text_loss``, mean next-token loss on text, nats; ``copying``, share of right
+    tokens in the second half of random strings that are said twice; ``first_word``, mean
+    probability of the first of two words that a repetition prompt asks for.
     """
     text, prompts = (torch.from_numpy(tokens) for tokens in (exam.windows, exam.prompts))
     text_loss = cross_entropy(_logits(model, text[:, :-1]).flatten(0, 1), text[:, 1:].flatten())
@@ -79,10 +71,8 @@ def copied(
 ) -> tuple[Bool[np.ndarray, "string token"], Bool[np.ndarray, "string token"]]:
     """Tell which tokens of the second half of strings said twice come out right.
 
-    Returns
-    -------
-    That, and whether the token before occurs once in the string: a token that occurs more often
-    does not by itself tell which token is next.
+    And whether the token before occurs once in the string: a token that occurs more often does not
+    by itself tell which token is next.
     """
     strings = exam.strings
     # The second half begins here; its first token cannot be known.

@@ -28,44 +28,26 @@ SNAPSHOTS = "W_pos.safetensors"
 
 @dataclass(frozen=True)
 class Stage:
-    """A model at one step of its training.
+    """A model at one step of its training; its shape is that of ``measure.helix``."""
 
-    Attributes
-    ----------
-    step
-        Steps taken.
-    loss
-        Mean next-token loss on held-out text, nats.
-    explained, climb, turns, one_sign, adjacent_neighbour
-        As in ``measure.helix.Shape``.
-    steady_climb
-        As in ``measure.helix.phantom``.
-    neighbour_correlation
-        See ``neighbour_correlation``.
-    loss_change_5, loss_change_10, loss_change_20, loss_change_50, loss_change_100
-        Loss with positions averaged in groups of this size, minus loss, nats.
-    previous_token
-        Mean attention to the previous token, the first token left out, of the head with the most.
-    head
-        That head, such as ``L0H3``.
-    """
-
-    step: int
-    loss: float
+    step: int  # Steps taken.
+    loss: float  # Mean next-token loss on held-out text, nats.
     explained: float
-    neighbour_correlation: float
+    neighbour_correlation: float  # See the function of this name.
     climb: float
     turns: float
     one_sign: float
     steady_climb: float
     adjacent_neighbour: float
+    # Loss with positions averaged in groups of this size, minus loss, nats.
     loss_change_5: float
     loss_change_10: float
     loss_change_20: float
     loss_change_50: float
     loss_change_100: float
+    # Mean attention to the previous token, the first token left out, of the head with the most.
     previous_token: float
-    head: str
+    head: str  # That head, such as ``L0H3``.
 
 
 def look_at(

@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from gpt2_helix.judging import records
-from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix.judging.errors import InputError
 from gpt2_helix.models.config import config_from
 from gpt2_helix.models.runner import Runner
 from gpt2_helix.weights.tensors import WEIGHTS
@@ -35,47 +35,28 @@ EVERY = 500
 
 @dataclass
 class Progress:
-    """What grows while a model is trained.
+    """What grows while a model is trained."""
 
-    Attributes
-    ----------
-    step
-        Steps taken.
-    curve
-        Results of the exam, and the steps that they were taken at.
-    stages
-        How positions form; see ``formation``.
-    snapshots
-        W_pos by step.
-    """
-
-    step: int = 0
+    step: int = 0  # Steps taken.
+    # Results of the exam, and the steps that they were taken at.
     curve: list[dict[str, float]] = field(default_factory=list)
     stages: list[formation.Stage] = field(default_factory=list)
-    snapshots: dict[int, torch.Tensor] = field(default_factory=dict)
+    snapshots: dict[int, torch.Tensor] = field(default_factory=dict)  # W_pos by step.
 
 
 def train(name: str, seed: int, data: Path, into: Path, state: Path) -> None:
-    """Train one model, or resume its training, and write it.
+    """Train one model by the recipe of a name, or resume its training, and write it.
 
     Parameters
     ----------
-    name
-        Of the recipe.
-    seed
-        Of the first weights, and of every batch.
     data
         Folder with ``training``, the works to learn from, and ``texts``, which are held out.
     into
         Folder for the table of ``formation``, and in ``model`` for the model, its tokenizer, its
         snapshots of W_pos, its loss curve and its card.
     state
-        File that interrupted training resumes from; removed at the end.
-
-    Raises
-    ------
-    SubjectError
-        If the state is damaged, or that of another training.
+        File that interrupted training resumes from; removed at the end. ``InputError`` if it is
+        damaged, or that of another training.
     """
     recipe = read_recipe(name)
     torch.set_num_threads(recipe.threads)
@@ -208,12 +189,12 @@ def _resume(
         saved: dict[str, Any] = torch.load(state, weights_only=True)
         of = (saved["recipe"], saved["seed"])
     except Exception as error:  # torch raises many kinds.
-        raise SubjectError(
+        raise InputError(
             f"{state}: expected the state of interrupted training, found something else "
             f"({str(error).splitlines()[0]}); remove the file to train from the start"
         ) from None
     if of != (recipe.model_dump(mode="json"), seed):
-        raise SubjectError(
+        raise InputError(
             f"{state}: expected seed {seed} and the recipe of params.yaml, found another "
             "training; remove the file to train from the start"
         )

@@ -15,41 +15,25 @@ from pydantic import (
     model_validator,
 )
 
-from gpt2_helix.judging.errors import SubjectError, first_mistake
-from gpt2_helix.parameters import PARAMETERS
+from gpt2_helix import parameters
+from gpt2_helix.judging.errors import InputError, first_mistake
 
 Kind = Literal["echo", "text", "periodic", "crowded", "segments", "exchanges"]
 """A kind of document; see ``documents.MAKERS``."""
 
 
 class Phase(BaseModel):
-    """Steps that share one kind of batch.
-
-    Attributes
-    ----------
-    steps
-        How many.
-    length, rows
-        Tokens of a document, and documents in a batch.
-    anywhere
-        True if a document starts at a random position, False if it starts at position 0.
-    reset_weights
-        True if all weights but the positions return to their first values when the phase begins.
-    W_pos_rate
-        Learning rate of the positions, as a multiple of that of the other weights.
-    documents
-        Share of each kind of document.
-    """
+    """Steps that share one kind of batch."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     steps: PositiveInt
-    length: PositiveInt
-    rows: PositiveInt
-    anywhere: bool
-    reset_weights: bool
-    W_pos_rate: PositiveFloat
-    documents: dict[Kind, Annotated[float, Field(gt=0, le=1)]]
+    length: PositiveInt  # Tokens of a document.
+    rows: PositiveInt  # Documents in a batch.
+    anywhere: bool  # Whether a document starts at a random position, or else at position 0.
+    reset_weights: bool  # Whether it begins with all but the positions at their first values.
+    W_pos_rate: PositiveFloat  # Learning rate of the positions over that of the other weights.
+    documents: dict[Kind, Annotated[float, Field(gt=0, le=1)]]  # Share of each kind.
 
     @model_validator(mode="after")
     def _shares(self) -> "Phase":
@@ -59,25 +43,7 @@ class Phase(BaseModel):
 
 
 class Recipe(BaseModel):
-    """All that decides the bytes of a trained model, but for its seed and its text.
-
-    Attributes
-    ----------
-    n_layer, n_head, n_embd, n_positions, vocab_size
-        Sizes of the model.
-    std, W_pos_std
-        Standard deviation of the first weights, and of the first positions.
-    threads
-        Threads that torch uses.
-    learning_rate, warm_up, cool_down
-        Highest rate; steps in which it rises from 0, and steps in which it falls to 0.
-    betas, weight_decay
-        Of AdamW.
-    bfloat16
-        True to multiply matrices in bfloat16 (torch autocast).
-    phases
-        What the model learns from, in order.
-    """
+    """All that decides the bytes of a trained model, but for its seed and its text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -86,16 +52,16 @@ class Recipe(BaseModel):
     n_embd: PositiveInt
     n_positions: PositiveInt
     vocab_size: PositiveInt
-    std: PositiveFloat
-    W_pos_std: PositiveFloat
-    threads: PositiveInt
-    learning_rate: PositiveFloat
-    warm_up: PositiveInt
-    cool_down: PositiveInt
-    betas: tuple[float, float]
+    std: PositiveFloat  # Standard deviation of the first weights.
+    W_pos_std: PositiveFloat  # And of the first positions.
+    threads: PositiveInt  # That torch uses.
+    learning_rate: PositiveFloat  # The highest.
+    warm_up: PositiveInt  # Steps in which it rises from 0.
+    cool_down: PositiveInt  # Steps in which it falls to 0.
+    betas: tuple[float, float]  # Of AdamW, as is the next.
     weight_decay: NonNegativeFloat
-    bfloat16: bool
-    phases: tuple[Phase, ...]
+    bfloat16: bool  # Whether to multiply matrices in bfloat16 (torch autocast).
+    phases: tuple[Phase, ...]  # What the model learns from, in order.
 
     @property
     def sizes(self) -> dict[str, Any]:
@@ -135,15 +101,9 @@ class Recipe(BaseModel):
 
 
 def read_recipe(name: str) -> Recipe:
-    """Recipe of this name in ``params.yaml``.
-
-    Raises
-    ------
-    SubjectError
-        If it lacks a choice, or holds one that does not work.
-    """
+    """Recipe of this name in ``params.yaml``; ``InputError`` if a choice of it does not work."""
     try:
-        return Recipe.model_validate(getattr(PARAMETERS, name))
+        return Recipe.model_validate(parameters.of(name))
     except ValidationError as error:
         where, why = first_mistake(error)
-        raise SubjectError(f"params.yaml: {name}.{where}: {why}") from None
+        raise InputError(f"params.yaml: {name}.{where}: {why}") from None

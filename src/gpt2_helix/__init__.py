@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from gpt2_helix.doctoring import doctor
     from gpt2_helix.judging.claim import Claim, Measured
     from gpt2_helix.judging.errors import (
-        DegenerateModelError,
         HubUnreachableError,
+        InputError,
         MissingInputError,
-        SubjectError,
+        NothingToMeasureError,
     )
     from gpt2_helix.judging.report import ClaimVerdict, ControlVerdict, StatementVerdict
 
@@ -31,12 +31,12 @@ __all__ = [
     "Claim",
     "ClaimVerdict",
     "ControlVerdict",
-    "DegenerateModelError",
     "HubUnreachableError",
+    "InputError",
     "Measured",
     "MissingInputError",
+    "NothingToMeasureError",
     "StatementVerdict",
-    "SubjectError",
     "Verdicts",
     "doctor",
     "judge",
@@ -48,10 +48,10 @@ _MODULES = {
     "judging.report": ("ClaimVerdict", "ControlVerdict", "StatementVerdict"),
     "doctoring": ("doctor",),
     "judging.errors": (
-        "DegenerateModelError",
+        "NothingToMeasureError",
         "HubUnreachableError",
         "MissingInputError",
-        "SubjectError",
+        "InputError",
     ),
 }
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gpt2_helix.judging import page, terminal
 from gpt2_helix.judging.claim import Subject
 from gpt2_helix.judging.collect import declared
-from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix.judging.errors import InputError
 from gpt2_helix.judging.headline import nearest_bound
 from gpt2_helix.judging.report import About, ClaimVerdict, Report, StatementVerdict
 from gpt2_helix.judging.trial import Trial
@@ -17,7 +17,7 @@ from gpt2_helix.places import CLAIMS, DATA
 from gpt2_helix.suite.gpt2 import suite_on
 from gpt2_helix.suite.statements import WORDS
 from gpt2_helix.suite.subjects import DEFAULT, open_held, open_subject
-from gpt2_helix.texts import WINDOWS, Material
+from gpt2_helix.texts import TextInputs
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -31,14 +31,10 @@ class Verdicts(Mapping[str, ClaimVerdict]):
     """Verdicts by the claim's identifier, such as ``verdicts["helix.axis"]``.
 
     Printed, they are the text of ``pytest claims/``; in a notebook they are tables.
-
-    Attributes
-    ----------
-    report
-        What ``pytest claims/ --claims-json`` writes; ``judging.report.plain`` gives its JSON.
     """
 
     report: Report
+    """What ``pytest claims/ --claims-json`` writes; ``judging.report.plain`` gives its JSON."""
 
     @property
     def subject(self) -> About:
@@ -106,7 +102,7 @@ def judge(
     *,
     tokenizer: Any = None,
     corpus: str | Path | None = None,
-    windows: int = WINDOWS,
+    windows: int | None = None,
     prompt: str | Path | None = None,
 ) -> Verdicts:
     """Judge the claims on a model.
@@ -127,13 +123,13 @@ def judge(
 
     Raises
     ------
-    SubjectError
+    InputError
         If the subject cannot be judged, or there is no such claim; one line.
     MissingInputError
         If the subject is ``control:NAME:SPEC`` and lacks what is to be broken.
     """
     texts = () if corpus is None else (Path(corpus),)
-    material = Material(texts, windows, None if prompt is None else Path(prompt))
+    material = TextInputs(texts, windows, None if prompt is None else Path(prompt))
 
     def opened() -> Subject:
         if isinstance(subject, str | Path):
@@ -150,6 +146,6 @@ def judge(
         if any(fnmatchcase(claim.id, pattern) for pattern in patterns)
     ]
     if not wanted:
-        raise SubjectError(f"claims: expected patterns of identifiers, found {claims!r}")
+        raise InputError(f"claims: expected patterns of identifiers, found {claims!r}")
     verdicts = [trial.run(claim, function)[0] for claim, function in wanted]
     return Verdicts(trial.report(trial.about(), verdicts))

@@ -2,32 +2,18 @@
 
 import argparse
 import os
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from types import ModuleType
-from typing import Any
-
-from rich.progress import track
 
 from gpt2_helix import places
 from gpt2_helix.commands import add_weights, exit_code
-from gpt2_helix.families import FAMILIES
 from gpt2_helix.judging import records
-from gpt2_helix.judging.errors import (
-    DegenerateModelError,
-    HubUnreachableError,
-    MissingInputError,
-    SubjectError,
-)
-from gpt2_helix.models.architecture import W_POS
-from gpt2_helix.models.model import Model
-from gpt2_helix.parameters import PARAMETERS
-from gpt2_helix.suite import controls
-from gpt2_helix.suite.subjects import DEFAULT, open_subject
+from gpt2_helix.judging.errors import InputError
+from gpt2_helix.suite import recording
+from gpt2_helix.suite.recorded import RECORDED
+from gpt2_helix.suite.subjects import DEFAULT
 from gpt2_helix.texts import read_text
-from gpt2_helix.weights.pins import GPT2_SMALL_TENSORS, HUB_MODELS
-from gpt2_helix.weights.tensors import WEIGHTS
 
 DATA = Path("data")
 """Where commands write by default; they read from ``places``, wherever they are started."""
@@ -38,12 +24,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="gpt2-helix", description=__doc__)
     commands = parser.add_subparsers(required=True)
 
-    command = commands.add_parser("measure", help="record measurements of a subject in a folder")
-    command.add_argument("family", choices=[*FAMILIES, "all"], nargs="?", default="all")
+    command = commands.add_parser("record", help="record measurements of a subject in a folder")
+    command.add_argument("family", choices=[*RECORDED, "all"], nargs="?", default="all")
     command.add_argument("--subject", default=DEFAULT, metavar="NAME_OR_FOLDER")
     command.add_argument("--into", type=Path, default=DATA / DEFAULT, metavar="FOLDER")
     add_weights(command)
-    command.set_defaults(run=lambda a: measure(a.subject, a.family, a.into, a.weights, a.strict))
+    command.set_defaults(run=lambda a: record(a.subject, a.family, a.into, a.weights, a.strict))
 
     command = commands.add_parser(
         "survey", help="measure claims on many models or checkpoints: a table and a figure"
@@ -62,34 +48,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, instead of workers here")
     command.set_defaults(run=survey)
 
-    command = commands.add_parser("table", help="put tables of claims reports into a Markdown file")
-    command.add_argument(
-        "reports",
-        type=Path,
-        nargs="+",
-        help="written by pytest claims/ --claims-json; several are put side by side",
+    command = commands.add_parser(
+        "publish", help="write Markdown pages of claims reports, and more"
     )
-    command.add_argument("--into", type=Path, default=Path("README.md"), metavar="FILE")
-    command.set_defaults(run=lambda a: _publish().put_tables(a.reports, a.into))
-
-    command = commands.add_parser("pages", help="write a Markdown page beside each claims report")
     command.add_argument("reports", type=Path, nargs="+", help="written by --claims-json")
-    command.set_defaults(run=lambda a: _publish().write_pages(a.reports))
-
-    command = commands.add_parser("metrics", help="write the main number of each claim for dvc")
-    command.add_argument("reports", type=Path, nargs="+", help="written by --claims-json")
-    command.add_argument("--into", type=Path, required=True, metavar="FOLDER")
-    command.set_defaults(run=lambda a: _publish().put_metrics(a.reports, a.into))
+    command.add_argument("--readme", type=Path, metavar="FILE", help="put tables into it too")
+    command.add_argument("--metrics", type=Path, metavar="FOLDER", help="write numbers for dvc too")
+    command.set_defaults(run=publish)
 
     options = parser.parse_args(arguments)
     return exit_code("gpt2-helix", lambda: options.run(options))
 
 
-def _publish() -> ModuleType:
-    """What publishes verdicts; the stages that measure do not hang on it."""
-    from gpt2_helix import publish
+def publish(options: argparse.Namespace) -> None:
+    """Publish reports; see ``publish.publish``."""
+    # Here, not above: the stage of dvc that measures does not hang on how reports look.
+    from gpt2_helix.publish import publish
 
-    return publish
+    publish(options.reports, options.readme, options.metrics)
 
 
 def survey(options: argparse.Namespace) -> None:
@@ -100,7 +76,7 @@ def survey(options: argparse.Namespace) -> None:
     listed = read_text(options.file).split() if options.file else []
     subjects = survey.expand([*options.subjects, *listed])
     if not subjects:
-        raise SubjectError("survey: expected a subject, found none")
+        raise InputError("survey: expected a subject, found none")
     rows = survey.run(
         subjects,
         options.claims.split(","),
@@ -114,7 +90,7 @@ def survey(options: argparse.Namespace) -> None:
     print(f"survey: {len(rows) - failed} rows measured, {failed} failed; see {options.into}")
 
 
-def measure(
+def record(
     spec: str, family: str, folder: Path, weights: str | None = None, strict: bool = False
 ) -> None:
     """Measure one family, or all, on a subject and on its broken copies, and record it.
@@ -123,94 +99,6 @@ def measure(
     is an error.
     """
     records.check_folder("--into", folder)
-    for name in FAMILIES if family == "all" else [family]:
-        try:
-            model = open_model(spec, weights)
-            _record(model, name, folder)
-        except (HubUnreachableError, MissingInputError) as error:
-            if strict:
-                raise
-            print(f"{folder.name} {name}: weights not available ({error}), {_kept(folder, name)}")
-
-
-def open_model(spec: str, weights: str | None) -> Model:
-    """The subject itself; a folder that stands in for a model of the hub must be that model."""
-    pinned = HUB_MODELS.get(spec) if weights else None
-    model = open_subject(weights if weights and pinned else spec, places.DATA)
-    if not isinstance(model, Model):
-        raise SubjectError(f"{spec}: expected weights to measure, found none")
-    if pinned:
-        model.name = spec
-        _check(model, "config.json", pinned.sha256.get("config.json"))
-        _check(model, W_POS, pinned.W_pos_sha256)
-    return model
-
-
-def _check(model: Model, name: str, expected: str | None) -> None:
-    """Refuse a file or tensor whose digest is not the pinned one; None if none is pinned."""
-    found = {**model.digests, **model.read}.get(name)
-    if expected is not None and found != expected:
-        raise SubjectError(f"expected {model.name}'s {name} with sha256 {expected}, found {found}")
-
-
-def _check_what_was_read(model: Model) -> None:
-    """Refuse to record as a pinned model what was measured on other tensors."""
-    pinned = HUB_MODELS.get(model.name)
-    if pinned is None or not pinned.sha256:
-        return
-    if model.digests.get(WEIGHTS) == pinned.sha256[WEIGHTS]:
-        return  # The whole file is the pinned one.
-    for name in model.read:
-        if name not in GPT2_SMALL_TENSORS:  # No digest is known for it but that of the file.
-            _check(model, WEIGHTS, pinned.sha256[WEIGHTS])
-        _check(model, name, GPT2_SMALL_TENSORS[name])
-
-
-def _kept(folder: Path, name: str) -> str:
-    """What happens to the record of a family that cannot be measured."""
-    day = records.keep(folder, name, _parameters(name))
-    return f"kept as recorded {day}" if day else "not measured"
-
-
-def _record(model: Model, name: str, folder: Path) -> None:
-    """Record a family; a control that lacks the tensors is left out of the record."""
-    family = FAMILIES[name]
-    measured = {m: model.measure(m) for m in family.measurements}
-    of_controls: dict[str, dict[records.Measurement, Any]] = {}
-    for control, asked in track(
-        family.controls.items(),
-        f"{name:14}",
-        disable=not sys.stderr.isatty(),
-        transient=True,
-    ):
-        if broken := _results(control, model, asked):
-            of_controls[control] = broken
-    _check_what_was_read(model)
-    used = {**model.digests, **model.read}
-    used.pop(WEIGHTS, None)  # The digests of the tensors say more: a partial file is as good.
-    more = {"found": model.found, "parameters": _parameters(name)}
-    print(records.write(folder, name, used, measured, of_controls, **more))
-
-
-def _parameters(family: str) -> dict[str, Any]:
-    """What ``params.yaml`` chooses for a family."""
-    return PARAMETERS.by_family.get(family, {})
-
-
-def _results(
-    control: str, model: Model, measurements: Iterable[records.Measurement]
-) -> dict[records.Measurement, Any]:
-    """What can be measured of a control; a degenerate one is recorded as such."""
-    try:
-        broken = controls.broken_copy(model, control)
-    except MissingInputError:
-        return {}
-    results: dict[records.Measurement, Any] = {}
-    for measurement in measurements:
-        try:
-            results[measurement] = broken.measure(measurement)
-        except DegenerateModelError as degenerate:
-            results[measurement] = degenerate
-        except MissingInputError:
-            continue
-    return results
+    opened = partial(recording.open_live, spec, weights)
+    for name in RECORDED if family == "all" else [family]:
+        print(recording.record_or_keep(name, folder, opened, strict=strict))

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from gpt2_helix.judging.errors import DegenerateModelError, MissingInputError, SubjectError
+from gpt2_helix.judging.errors import InputError, MissingInputError, NothingToMeasureError
 
 
 def exit_code(program: str, run: Callable[[], object]) -> int:
@@ -13,7 +13,7 @@ def exit_code(program: str, run: Callable[[], object]) -> int:
     try:
         run()
         return 0
-    except (SubjectError, MissingInputError, DegenerateModelError) as error:
+    except (InputError, MissingInputError, NothingToMeasureError) as error:
         said = str(error)
     except OSError as error:
         if error.filename is None:  # Not about a file that an option names.

@@ -24,11 +24,7 @@ def group_starts(n_positions: int, group_size: int, offset: int = 0) -> list[int
 
     Groups begin at ``1 + offset + m * group_size``. With an offset, the rows before the first of
     these form a shorter group of their own, and so may the last rows. Row 0 is in no group.
-
-    Raises
-    ------
-    ValueError
-        If ``group_size < 1`` or ``offset`` is not in ``0 .. group_size - 1``.
+    ``ValueError`` if ``group_size < 1`` or ``offset`` is not in ``0 .. group_size - 1``.
     """
     if group_size < 1:
         raise ValueError(f"group_size: expected an integer >= 1, found {group_size}")
@@ -39,20 +35,9 @@ def group_starts(n_positions: int, group_size: int, offset: int = 0) -> list[int
 
 
 def average_in_groups(W_pos: Positions, group_size: int, offset: int = 0) -> Positions:
-    """Replace each row of W_pos, except row 0, by the mean of its group.
+    """Replace each row of W_pos, except row 0, by the mean of its group; see ``group_starts``.
 
-    Parameters
-    ----------
-    W_pos
-        Positional embedding matrix, one row a position.
-    group_size
-        Positions in a group; 1 returns W_pos unchanged.
-    offset
-        Shifts where groups begin, 0 .. group_size - 1.
-
-    Returns
-    -------
-    A new array of the same shape and dtype; means are taken in float64.
+    The result is a new array of the same shape and dtype; means are taken in float64.
     """
     starts = group_starts(len(W_pos), group_size, offset)
     if group_size == 1 or not starts:
@@ -93,13 +78,7 @@ def group_size(name: str) -> int | None:
 
 
 def check(name: str) -> str:
-    """Return the name if it is a doctoring's.
-
-    Raises
-    ------
-    ValueError
-        If it is not.
-    """
+    """Return the name if it is a doctoring's; ``ValueError`` if it is not."""
     if name not in _SPOILT and group_size(name) is None:
         known = ", ".join(["average-K", *_SPOILT])
         raise ValueError(f"expected a doctoring ({known}), found {name!r}")
@@ -115,17 +94,13 @@ def doctor(W_pos: Positions, name: str, offset: int = 0) -> Positions:
         Positional embedding matrix, one row a position.
     name
         ``intact``; ``average-K`` for groups of K; ``average-all`` for one group; ``shuffled``;
-        ``zeroed``.
+        ``zeroed``. Any other is a ``ValueError``.
     offset
-        Shifts where the groups of ``average-K`` begin.
-
-    Raises
-    ------
-    ValueError
-        If there is no such doctoring.
+        Shifts where the groups of ``average-K`` begin, 0 .. K - 1.
     """
-    size = group_size(check(name))
-    return _SPOILT[name](W_pos) if size is None else average_in_groups(W_pos, size, offset)
+    if name in _SPOILT:
+        return _SPOILT[name](W_pos)
+    return average_in_groups(W_pos, group_size(check(name)) or 1, offset)
 
 
 def doctor_all(W_pos: Positions, names: Iterable[str]) -> dict[str, Positions]:

@@ -1,6 +1,9 @@
-"""``params.yaml``: what the measurements are made with, checked when it is read."""
+"""``params.yaml``: what the measurements are made with, checked when a family is first measured.
 
-from functools import cached_property
+A measurement has the same choices as defaults of its own, so that it can be called on an array.
+"""
+
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +19,7 @@ from pydantic import (
 )
 
 from gpt2_helix import doctoring
-from gpt2_helix.judging.errors import SubjectError, first_mistake
+from gpt2_helix.judging.errors import InputError, first_mistake
 
 _INSTALLED = Path(__file__).with_name("params.yaml")
 PATH = _INSTALLED if _INSTALLED.exists() else Path(__file__).parents[2] / "params.yaml"
@@ -27,14 +30,14 @@ Pair = Annotated[tuple[Annotated[int, Strict()], Annotated[int, Strict()]], Stri
 """In YAML a list."""
 
 
-def _with_queries(window: list[int]) -> list[int]:
+def _with_queries(window: tuple[int, int]) -> tuple[int, int]:
     """Refuse a window ``[positions, first query]`` without a query that has a token before it."""
-    if len(window) != 2 or not 1 <= window[1] < window[0]:
-        raise ValueError(f"expected [positions, first query >= 1], found {window}")
+    if not 1 <= window[1] < window[0]:
+        raise ValueError(f"expected [positions, first query >= 1], found {list(window)}")
     return window
 
 
-Window = Annotated[list[int], AfterValidator(_with_queries)]
+Window = Annotated[Pair, AfterValidator(_with_queries)]
 
 
 class _Family(BaseModel):
@@ -50,10 +53,6 @@ def _containing(*needed: str) -> AfterValidator:
         return found
 
     return AfterValidator(check)
-
-
-class Empty(_Family):
-    """A family without choices."""
 
 
 class Helix(_Family):
@@ -122,8 +121,8 @@ class AttentionOnly(_Family):
         return self
 
 
-class AttentionPublished(_Family):
-    """``measure.attention_published``."""
+class Agreement(_Family):
+    """``measure.agreement``."""
 
     pictures: Window
     doctoring_of_pictures: Doctoring
@@ -138,8 +137,8 @@ class Extended(_Family):
     ]
 
 
-class AttentionBeside(_Family):
-    """``measure.attention_beside``."""
+class Sensitivity(_Family):
+    """``measure.sensitivity``."""
 
     group_sizes: list[Annotated[int, Field(ge=2)]]
     doctorings: list[Doctoring]
@@ -177,63 +176,69 @@ class Patterns(_Family):
     doctorings: Annotated[list[Doctoring], _containing("intact", "average-10")]
 
 
-class Parameters(_Family):
-    """Everything in ``params.yaml``, one entry a family, and the training recipes."""
-
-    architecture: Empty
-    positions: Empty
-    helix: Helix
-    averaging: Averaging
-    kernels: Kernels
-    attention_only: AttentionOnly
-    attention_published: AttentionPublished
-    extended: Extended
-    attention_beside: AttentionBeside
-    output: Output
-    repetition: Repetition
-    patterns: Patterns
-    mini: dict[str, Any]
-    text: dict[str, Any]
-
-    @model_validator(mode="after")
-    def _published_windows_are_fed(self) -> "Parameters":
-        fed = self.attention_only.positions
-        published = self.attention_published
-        needed = max(published.pictures[0], published.notebook[0])
-        if fed < needed:
-            raise ValueError(
-                f"attention_only.positions: expected {needed} or more, as attention_published "
-                f"compares as many, found {fed}"
-            )
-        return self
-
-    @cached_property
-    def by_family(self) -> dict[str, dict[str, Any]]:
-        """The choices of each family, as ``params.yaml`` has them."""
-        found: dict[str, dict[str, Any]] = self.model_dump(mode="json")
-        return found
-
+_CHECKED: dict[str, type[_Family]] = {
+    "helix": Helix,
+    "averaging": Averaging,
+    "kernels": Kernels,
+    "attention_only": AttentionOnly,
+    "agreement": Agreement,
+    "extended": Extended,
+    "sensitivity": Sensitivity,
+    "output": Output,
+    "repetition": Repetition,
+    "patterns": Patterns,
+}
 
 # Every command waits for this file, and libyaml reads it several times faster.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def read(path: Path) -> Parameters:
-    """Read and check ``params.yaml``.
+@cache
+def of(family: str, path: Path = PATH) -> dict[str, Any]:
+    """Choices of a family of measurements, or a recipe for training; empty if it has none.
 
     Raises
     ------
-    SubjectError
-        If it cannot be read, lacks a choice, or holds one that does not work.
+    InputError
+        If the file cannot be read, lacks a choice, or holds one that does not work.
+    """
+    declared = everything(path).get(family) or {}
+    if family not in _CHECKED:
+        return dict(declared)
+    try:
+        found = _CHECKED[family].model_validate(declared)
+    except ValidationError as error:
+        said = filter(None, (path.name, family, *first_mistake(error)))
+        raise InputError(": ".join(said).replace(f"{family}: ", f"{family}.", 1)) from None
+    chosen = found.model_dump()
+    if family == "agreement":
+        _are_fed(max(chosen["pictures"][0], chosen["notebook"][0]), path)
+    return chosen
+
+
+@cache
+def everything(path: Path = PATH) -> dict[str, Any]:
+    """All of ``params.yaml``, unchecked.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
     """
     try:
-        return Parameters(**yaml.load(path.read_text(encoding="utf-8"), _LOADER))
-    except ValidationError as error:
-        said = filter(None, (path.name, *first_mistake(error)))
-        raise SubjectError(": ".join(said)) from None
-    except (OSError, yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
+        found = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         why = str(error).splitlines()[0]
-        raise SubjectError(f"{path}: expected the parameters in YAML, found {why}") from None
+        raise InputError(f"{path}: expected the parameters in YAML, found {why}") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: expected the parameters in YAML, found {type(found).__name__}")
+    return found
 
 
-PARAMETERS = read(PATH)
+def _are_fed(positions: int, path: Path) -> None:
+    fed = of("attention_only", path)["positions"]
+    if fed < positions:
+        raise InputError(
+            f"{path.name}: attention_only.positions: expected {positions} or more, as "
+            f"agreement compares as many, found {fed}"
+        )

@@ -1,13 +1,17 @@
 """The options of ``pytest claims/`` that name a model, and what the engine is to judge."""
 
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gpt2_helix.judging.claim import Subject
+from gpt2_helix.judging.errors import InputError
+from gpt2_helix.judging.records import check_folder
 from gpt2_helix.judging.suite import Suite
 
 pytest_plugins = ["gpt2_helix.judging.plugin"]
+_SUBJECT = pytest.StashKey[Any]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -41,21 +45,52 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=Path,
         help="repetition prompt with 'apple orange' in it (default: a generated one)",
     )
+    group.addoption(
+        "--record",
+        metavar="FOLDER",
+        type=Path,
+        help="record here what claims measured, with all that is recorded beside it, and the "
+        "digests of all that was read",
+    )
 
 
 def pytest_judging_suite(config: pytest.Config) -> Suite:
     """Judge the post's statements on the model that the options name."""
-    # Here, not above: the import reads params.yaml, and what is wrong in it is one line too.
+    # Here, not above: every run of pytest loads this file, and these imports are slow.
     from gpt2_helix.suite.gpt2 import suite_on
     from gpt2_helix.suite.subjects import open_subject
-    from gpt2_helix.texts import WINDOWS, Material
+    from gpt2_helix.texts import TextInputs
 
     data = config.rootpath / "data"
-    corpus, windows = config.getoption("--corpus"), config.getoption("--windows")
-    material = Material(
-        () if corpus is None else (corpus,),
-        WINDOWS if windows is None else windows,
-        config.getoption("--prompt"),
-    )
-    opened = partial(open_subject, config.getoption("--subject"), data, material)
+    corpus = config.getoption("--corpus")
+    texts = () if corpus is None else (corpus,)
+    material = TextInputs(texts, config.getoption("--windows"), config.getoption("--prompt"))
+
+    def opened() -> Subject:
+        config.stash[_SUBJECT] = open_subject(config.getoption("--subject"), data, material)
+        if folder := config.getoption("--record"):
+            _check_record(config, folder)
+        return config.stash[_SUBJECT]
+
     return suite_on(data, opened, config.rootpath / "paper/figures")
+
+
+def _check_record(config: pytest.Config, folder: Path) -> None:
+    """Refuse to record what is not measured in this process, before claims are judged."""
+    if (evidence := config.stash[_SUBJECT].evidence) != "live":
+        raise InputError(f"--record: expected a subject to measure, found one {evidence}")
+    if config.getoption("numprocesses", None):
+        raise InputError("--record: expected claims judged in one process, found -n")
+    check_folder("--record", folder)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Record what claims measured of the subject, as ``gpt2-helix record`` does."""
+    folder, subject = session.config.getoption("--record"), session.config.stash.get(_SUBJECT, None)
+    if folder and subject:
+        from gpt2_helix.suite import recording
+        from gpt2_helix.suite.recorded import RECORDED
+
+        for name in RECORDED:
+            if name in subject.families:
+                print(recording.record_or_keep(name, folder, lambda: subject))

@@ -1,14 +1,14 @@
 """Verdicts that were written, published: tables in a Markdown file, pages, and metrics."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from gpt2_helix.judging import markdown
-from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix.judging.errors import InputError
 from gpt2_helix.judging.headline import main_numbers
 from gpt2_helix.judging.records import write_json
-from gpt2_helix.judging.report import read
+from gpt2_helix.judging.report import Report, read
 from gpt2_helix.suite.statements import WORDS
 from gpt2_helix.texts import read_text
 
@@ -16,44 +16,60 @@ CLAIMS = Path("claims")
 """Beside the pages, wherever they are written."""
 
 
-def put_tables(reports: Sequence[Path], into: Path) -> None:
-    """Put Markdown tables between markers of a file.
+def publish(reports: Sequence[Path], readme: Path | None, metrics: Path | None) -> None:
+    """Publish reports.
 
-    One report gives ``statements`` and ``verdicts``, of which the file must have one; several
-    give ``replication``.
+    Parameters
+    ----------
+    reports
+        Written by ``--claims-json``. Beside each goes a Markdown page, and beside the first
+        ``replication.md`` on those of other models than GPT-2 small.
+    readme
+        Markdown file whose tables are made again, if any.
+    metrics
+        Folder for the main number of each claim, one file for each report, if any.
     """
-    contents = [read(path) for path in reports]
-    if len(contents) == 1:
-        tables = {
-            "statements": markdown.statements_table(contents[0], WORDS, _linked_from(into)),
-            "verdicts": markdown.claims_table(contents[0], WORDS),
-        }
-    else:
-        tables = {"replication": markdown.side_by_side(contents, WORDS)}
+    contents = {path: read(path) for path in sorted(reports, key=lambda path: path.stem)}
+    if metrics:
+        metrics.mkdir(parents=True, exist_ok=True)
+        for path, report in contents.items():
+            write_json(metrics / path.name, main_numbers(report.claims))
+    if readme:
+        _put_tables(list(contents.values()), readme)
+    _write_pages(contents)
+
+
+def _put_tables(reports: Sequence[Report], into: Path) -> None:
+    """Put Markdown tables between markers of a file, which must have one of them."""
+    tables = {}
+    for report in reports:
+        if not report.subject.replication:
+            tables["statements"] = markdown.statements_table(report, WORDS, _linked_from(into))
+            tables["verdicts"] = markdown.claims_table(report, WORDS)
+    if replications := [report for report in reports if report.subject.replication]:
+        tables["replication"] = markdown.side_by_side(replications, WORDS)
     text = read_text(into)
     found = [name for name in tables if f"<!-- {name} -->\n" in text]
     if not found:
-        raise SubjectError(f"{into}: expected a line <!-- {next(iter(tables))} -->, found none")
+        raise InputError(f"{into}: expected a line <!-- {next(iter(tables))} -->, found none")
     for name in found:
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->"
         before, _, rest = text.partition(begin)
         _, ends, after = rest.partition(end)
         if not ends:
-            raise SubjectError(f"{into}: expected {end} after {begin.strip()}, found none")
+            raise InputError(f"{into}: expected {end} after {begin.strip()}, found none")
         text = f"{before}{begin}\n{tables[name]}\n\n{end}{after}"
     into.write_text(text, encoding="utf-8")
 
 
-def write_pages(reports: Sequence[Path]) -> None:
-    """Write a Markdown page beside each report, and ``replication.md`` on the replications."""
-    contents = {path: read(path) for path in reports}
+def _write_pages(contents: Mapping[Path, Report]) -> None:
     pages = {
         path.with_suffix(".md"): markdown.page(report, WORDS, _linked_from(path))
         for path, report in contents.items()
     }
     if replications := [report for report in contents.values() if report.subject.replication]:
         side_by_side = markdown.page_side_by_side(replications, WORDS)
-        pages[reports[0].with_name("replication.md")] = side_by_side
+        pages[next(iter(contents)).with_name("replication.md")] = side_by_side
     for path, text in pages.items():
         path.write_text(text, encoding="utf-8")
         print(path)
@@ -68,10 +84,3 @@ def _linked_from(page: Path) -> Callable[[str], str]:
 def file_of(family: str) -> str:
     """Name of the file in ``claims/`` that holds a family of claims."""
     return f"test_{family.replace('-', '_')}.py"
-
-
-def put_metrics(reports: Sequence[Path], into: Path) -> None:
-    """Write the main number of each claim, one file for each report."""
-    into.mkdir(parents=True, exist_ok=True)
-    for path in reports:
-        write_json(into / path.name, main_numbers(read(path).claims))

@@ -12,21 +12,21 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
 
+from gpt2_helix import parameters
 from gpt2_helix.judging.claim import Assess, Claim, labelled
 from gpt2_helix.judging.collect import declared
-from gpt2_helix.judging.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.errors import InputError, MissingInputError
 from gpt2_helix.judging.records import write_json
 from gpt2_helix.judging.trial import assess_on
-from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.suite.subjects import open_subject
 from gpt2_helix.survey_rows import Row, write_table
 
@@ -53,36 +53,20 @@ def run(
     workers: int,
     scheduler: str | None = None,
 ) -> list[Row]:
-    """Measure what is not kept yet, and write the table and the figure.
+    """Measure what is not kept yet, and write the table and the figure into a folder.
 
-    Parameters
-    ----------
-    subjects
-        See ``subjects.open_subject``.
-    families
-        Families of claims, by the first part of their identifiers.
-    into
-        Folder of the rows, the table and the figure.
-    data, claims
-        The project's records, and its claims.
-    workers
-        Processes to start on this machine, when there is no scheduler.
-    scheduler
-        Address of a Dask scheduler whose workers have this package, ``data`` and ``claims``.
-
-    Raises
-    ------
-    SubjectError
-        If a family has no claims, there are to be no workers, or Dask is not installed or does
-        not answer.
+    Families of claims are the first parts of their identifiers. The rows are measured by so many
+    processes here, or by the Dask scheduler at an address; its workers have this package, ``data``
+    and ``claims``. ``InputError`` if a family has no claims, there are to be no workers, or Dask
+    is not installed or does not answer.
     """
     from gpt2_helix.survey_figure import draw  # Not above: workers need not wait for it.
 
     if workers < 1:
-        raise SubjectError(f"--workers: expected 1 or more, found {workers}")
+        raise InputError(f"--workers: expected 1 or more, found {workers}")
     known = {claim.id.partition(".")[0] for _, claim in claims_of(claims, ())}
     if absent := [family for family in families if family not in known]:
-        raise SubjectError(
+        raise InputError(
             f"--claims: expected some of {', '.join(sorted(known))}, found {absent[0]!r}"
         )
     folder = into / ROWS
@@ -92,7 +76,10 @@ def run(
     missing = [spec for spec in subjects if spec not in kept]
     print(f"survey: {len(kept)} of {len(subjects)} rows kept, {len(missing)} to measure")
     if missing:
-        for row in _measured(missing, families, data, claims, workers, scheduler):
+        of_row = partial(
+            measure, families=list(families), data=data.resolve(), claims=claims.resolve()
+        )
+        for row in _measured(of_row, missing, workers, scheduler):
             write_json(paths[row.subject], asdict(row))
             kept[row.subject] = row
             if row.error:
@@ -117,7 +104,7 @@ def measure(spec: str, families: Sequence[str], data: Path, claims: Path) -> Row
                     numbers[f"{claim.id}: {label}"] = float(number), found.tolerance.get(name)
         W_pos = subject.digests.get("wpe.weight")
         return Row(spec, subject.commit, W_pos, verdicts, numbers, None)
-    except (SubjectError, MissingInputError) as error:
+    except (InputError, MissingInputError) as error:
         return _failed(spec, str(error))
     except Exception as error:  # One row must not stop the others.
         return _failed(spec, f"{type(error).__name__}: {error}")
@@ -134,19 +121,14 @@ def claims_of(folder: Path, families: tuple[str, ...]) -> list[tuple[Assess, Cla
 
 
 def _measured(
-    specs: Sequence[str],
-    families: Sequence[str],
-    data: Path,
-    claims: Path,
-    workers: int,
-    scheduler: str | None,
+    measure: Callable[[str], Row], specs: Sequence[str], workers: int, scheduler: str | None
 ) -> Iterator[Row]:
     """Rows as they are done, in any order."""
     try:
         import dask
         from distributed import Client, LocalCluster, as_completed
     except ImportError:
-        raise SubjectError(
+        raise InputError(
             "survey: expected Dask, found none; pip install 'gpt2-helix[survey]'"
         ) from None
     with ExitStack() as stack:
@@ -159,15 +141,10 @@ def _measured(
         try:
             client = stack.enter_context(Client(cluster))
         except (OSError, ValueError) as silent:
-            raise SubjectError(
+            raise InputError(
                 f"--scheduler: expected one of Dask that answers, found {scheduler} ({silent})"
             ) from None
-        asked = {
-            client.submit(
-                measure, spec, list(families), data.resolve(), claims.resolve(), pure=False
-            ): spec
-            for spec in specs
-        }
+        asked = {client.submit(measure, spec, pure=False): spec for spec in specs}
         done = track(
             as_completed(asked),
             "survey",
@@ -194,5 +171,7 @@ def _read(path: Path) -> Row | None:
 
 def _key(spec: str, families: Sequence[str]) -> str:
     """Name of a row's file: another subject, other claims or other parameters are another row."""
-    about = json.dumps([spec, sorted(families), PARAMETERS.by_family], sort_keys=True, default=str)
+    about = json.dumps(
+        [spec, sorted(families), parameters.everything()], sort_keys=True, default=str
+    )
     return hashlib.sha256(about.encode()).hexdigest()[:16]

@@ -20,13 +20,10 @@ def draw(rows: Sequence[Row], path: Path) -> None:
 
 
 def figure_of(rows: Sequence[Row]) -> Figure | None:
-    """Draw each claim's first bounded number: against step, a line a group, or side by side.
+    """Draw each claim's first bounded number, if there is any: against step, or side by side.
 
-    Side by side, a dot is filled where the claim is confirmed on the model itself.
-
-    Returns
-    -------
-    None if no row holds a bounded number.
+    Against step there is a line for each group. Side by side, a dot is filled where the claim is
+    confirmed on the model itself.
     """
     panels: dict[str, str] = {}
     for row in rows:

@@ -2,8 +2,8 @@
 
 import csv
 import re
-from collections.abc import Container, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 ABOUT = ("subject", "group", "step", "commit", "W_pos_sha256", "error")
@@ -14,30 +14,15 @@ BOUNDED = re.compile(r"(.+) \(([<>=]+ \S+)\)")
 
 @dataclass(frozen=True)
 class Row:
-    """What was found on one subject.
+    """What was found on one subject."""
 
-    Attributes
-    ----------
-    subject
-        As the user gave it.
-    commit
-        Of the hub repository that it comes from.
-    W_pos_sha256
-        Hexadecimal sha256 of its position matrix as little-endian float32.
-    verdicts
-        Claim to its verdict on the subject alone.
-    numbers
-        ``claim: number`` to what was measured, and to the bound that it must keep, if any.
-    error
-        Why nothing was measured, in one line.
-    """
-
-    subject: str
-    commit: str | None
-    W_pos_sha256: str | None
-    verdicts: dict[str, str]
+    subject: str  # As the user gave it.
+    commit: str | None  # Of the hub repository that it comes from.
+    W_pos_sha256: str | None  # Hexadecimal, of its positions as little-endian float32.
+    verdicts: dict[str, str]  # Of claims on the subject alone.
+    # ``claim: number`` to what was measured, and to the bound that it must keep, if any.
     numbers: dict[str, tuple[float, str | None]]
-    error: str | None
+    error: str | None  # Why nothing was measured, in one line.
 
     @property
     def step(self) -> int | None:
@@ -49,18 +34,6 @@ class Row:
     def group(self) -> str:
         """The subject without its revision: one line of the figure."""
         return self.subject.partition("@")[0] if self.step is not None else self.subject
-
-    def of_claims(self, claims: Container[str]) -> "Row":
-        """The row with what was found for these claims alone."""
-        return replace(
-            self,
-            verdicts={claim: found for claim, found in self.verdicts.items() if claim in claims},
-            numbers={
-                name: found
-                for name, found in self.numbers.items()
-                if name.partition(":")[0] in claims
-            },
-        )
 
 
 def write_table(rows: Sequence[Row], path: Path) -> None:

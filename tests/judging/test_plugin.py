@@ -38,11 +38,8 @@ def test_a_fair_die_is_confirmed_and_its_verdict_written(run: Claims, tmp_path: 
     for line in ("subject: fair", "mean 3.5 (<= 4)", "its control refuted", "1 confirmed, 0 ref"):
         assert line in ran.stdout
     (claim,) = json.loads(path.read_text())["claims"]
-    assert (claim["id"], claim["verdict"], claim["measured"]) == (
-        "die.mean",
-        "confirmed",
-        {"mean": 3.5},
-    )
+    found = claim["id"], claim["verdict"], claim["measured"]
+    assert found == ("die.mean", "confirmed", {"mean": 3.5})
     assert "die.mean" in (tmp_path / "page/index.html").read_text()
     by_workers = run("-n", "1", "--claims-json", str(path))
     assert by_workers.stdout.count("subject: fair") == 1
@@ -92,7 +89,7 @@ BLOCKED = 'raise MissingInputError(["a table"], "the die")'
     [
         ("assert measured(", f"{BLOCKED}; measured(", (), 0, "1 skipped"),
         ("assert measured(", f"{BLOCKED}; measured(", ("--strict",), 1, "blocked: the die"),
-        ("assert measured(", 'raise SubjectError("a cat"); measured(', (), 4, "ERROR: die.mean: a"),
+        ("assert measured(", 'raise InputError("a cat"); measured(', (), 4, "ERROR: die.mean: a"),
         ('statement="fair"', 'statement="weather"', (), 4, "expected a statement of fair, found"),
         ('"die.mean",\n    statement', '"mean",\n    statement', (), 2, "identifier like family.n"),
     ],
@@ -100,7 +97,7 @@ BLOCKED = 'raise MissingInputError(["a table"], "the die")'
 def test_what_gives_no_verdict_is_one_line(
     run: Claims, old: str, new: str, options: tuple[str, ...], code: int, said: str
 ) -> None:
-    errors = "from gpt2_helix.judging.errors import MissingInputError, SubjectError\n"
+    errors = "from gpt2_helix.judging.errors import MissingInputError, InputError\n"
     ran = run(*options, **{old: new, "import pytest\n": f"import pytest\n{errors}"})
     assert ran.returncode == code, ran.stdout + ran.stderr
     assert said in ran.stdout + ran.stderr

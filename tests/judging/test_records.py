@@ -8,7 +8,7 @@ import pytest
 
 from gpt2_helix.judging import records
 from gpt2_helix.judging.claim import Found
-from gpt2_helix.judging.errors import DegenerateModelError, MissingInputError, SubjectError
+from gpt2_helix.judging.errors import InputError, MissingInputError, NothingToMeasureError
 from gpt2_helix.judging.records import RecordedSubject
 
 WEIGHTS = {"die": "0" * 64}
@@ -71,16 +71,16 @@ def test_a_record_keeps_what_was_found_where_it_comes_from_and_how_it_was_made(
     assert content["found_heads"]["heavy_side"]["chosen"] == {"six": 0.5}
     assert content["parameters"] == {"rolls": 6}
     assert records.keep(tmp_path, FAMILY, {"rolls": 6}) == content["date"]
-    with pytest.raises(SubjectError, match=r"expected a record made with \{'rolls': 7\}"):
+    with pytest.raises(InputError, match=r"expected a record made with \{'rolls': 7\}"):
         records.keep(tmp_path, FAMILY, {"rolls": 7})
     records.write(tmp_path, "other", {}, {rolled: rolled()}, {})
-    with pytest.raises(SubjectError, match="expected records of one source, found None, someone"):
+    with pytest.raises(InputError, match="expected records of one source, found None, someone"):
         RecordedSubject("die", tmp_path)
 
 
 def test_nothing_to_measure_is_read_as_such(tmp_path: Path) -> None:
-    records.write(tmp_path, FAMILY, {}, {rolled: DegenerateModelError("no dice")}, {})
-    with pytest.raises(DegenerateModelError, match="no dice"):
+    records.write(tmp_path, FAMILY, {}, {rolled: NothingToMeasureError("no dice")}, {})
+    with pytest.raises(NothingToMeasureError, match="no dice"):
         RecordedSubject("die", tmp_path).measure(rolled)
 
 
@@ -90,14 +90,14 @@ def test_what_was_never_recorded_is_missing(folder: Path) -> None:
 
 
 def test_no_record_at_all_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SubjectError, match="expected recorded measurements, found none"):
+    with pytest.raises(InputError, match="expected recorded measurements, found none"):
         RecordedSubject("die", tmp_path / "none")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"schema": 2}', '{"schema": 1}'])
 def test_a_spoilt_record_is_an_error(folder: Path, text: str) -> None:
     (folder / f"{FAMILY}.json").write_text(text)
-    with pytest.raises(SubjectError, match="expected"):
+    with pytest.raises(InputError, match="expected"):
         RecordedSubject("die", folder)
 
 
@@ -106,13 +106,13 @@ def test_a_spoilt_number_is_an_error(folder: Path) -> None:
     content = json.loads(path.read_text())
     content["measured"]["rolled"]["mean"]["red"] = "much"
     records.write_json(path, content)
-    with pytest.raises(SubjectError, match=r"rolled\.mean\.red"):
+    with pytest.raises(InputError, match=r"rolled\.mean\.red"):
         RecordedSubject("die", folder).measure(rolled)
 
 
 def test_records_of_different_weights_do_not_mix(folder: Path) -> None:
     records.write(folder, "other", {"die": "1" * 64}, {}, {})
-    with pytest.raises(SubjectError, match=r"expected die with sha256 1111"):
+    with pytest.raises(InputError, match=r"expected die with sha256 1111"):
         RecordedSubject("die", folder)
 
 

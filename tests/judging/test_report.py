@@ -12,7 +12,7 @@ import pytest
 
 from gpt2_helix.judging import markdown, page, report, terminal
 from gpt2_helix.judging.claim import Found
-from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix.judging.errors import InputError
 from gpt2_helix.judging.headline import main_numbers
 from gpt2_helix.judging.report import ControlVerdict, Report
 from judging.made import WORDS, claim_verdict, report_of
@@ -35,10 +35,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     content = json.loads(path.read_text())
     assert list(content) == ["schema", "subject", "statements", "claims"]
     assert content["subject"]["found_heads"]["heavy_side"]["by"] == "weight"
-    assert content["claims"][0]["measured"] == {
-        "turns": {"left": 3, "right": 2.5},
-        "closed": True,
-    }
+    assert content["claims"][0]["measured"] == {"turns": {"left": 3, "right": 2.5}, "closed": True}
     report.write(path, report_of(claim_verdict()))
     assert "found_heads" not in json.loads(path.read_text())["subject"]
 
@@ -82,7 +79,7 @@ def test_a_report_damaged_anywhere_is_refused_or_does_no_harm(tmp_path: Path) ->
         path.write_text(json.dumps(spoilt))
         try:
             read = report.read(path)
-        except SubjectError as error:
+        except InputError as error:
             said.append(str(error))
         else:
             show(read, tmp_path)
@@ -98,6 +95,6 @@ def test_a_report_damaged_anywhere_is_refused_or_does_no_harm(tmp_path: Path) ->
 def test_another_file_is_one_line(tmp_path: Path, text: str, found: str) -> None:
     path = tmp_path / "report.json"
     path.write_text(text)
-    with pytest.raises(SubjectError, match=found) as error:
+    with pytest.raises(InputError, match=found) as error:
         report.read(path)
     assert "\n" not in str(error.value)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gpt2_helix.judging.claim import Claim, ClaimError, Evidence, Measured, Subject, keeps
-from gpt2_helix.judging.errors import DegenerateModelError, MissingInputError, SubjectError
+from gpt2_helix.judging.errors import InputError, MissingInputError, NothingToMeasureError
 from gpt2_helix.judging.report import ClaimVerdict, ControlVerdict
 from gpt2_helix.judging.trial import roll_up, run_claim
 from judging.made import STATEMENTS, claim_verdict
@@ -50,7 +50,7 @@ def verdict_on(
     return run_claim(claim, assess, models, lambda subject, name: Toy(broken, subject.evidence))[0]
 
 
-DEGENERATE = DegenerateModelError("expected values that differ")
+DEGENERATE = NothingToMeasureError("expected values that differ")
 MISSING = MissingInputError(["wte.weight"], "folder")
 
 
@@ -81,7 +81,7 @@ def test_a_missing_tensor_blocks_and_is_named() -> None:
 def test_a_control_that_is_not_available_is_said_to_be_blocked() -> None:
     def control(subject: Any, name: str) -> Toy:
         if name == "absent":
-            raise SubjectError("not installed")
+            raise InputError("not installed")
         return Toy(0)
 
     two = claim(refuted_by=["broken", "absent"])
@@ -145,7 +145,7 @@ def test_of_a_number_that_was_estimated_its_mean_is_kept() -> None:
 
 
 def test_nan_gives_no_verdict() -> None:
-    with pytest.raises(SubjectError, match="finite"):
+    with pytest.raises(InputError, match="finite"):
         verdict_on(claim(), Toy(float("nan")))
 
 
@@ -171,12 +171,7 @@ def test_a_failed_assertion_shows_the_number_and_the_bound() -> None:
 
 
 @pytest.mark.parametrize(
-    "changed",
-    [
-        {"tolerance": {}},
-        {"refuted_by": []},
-        {"tolerance": {"value": "about 1"}},
-    ],
+    "changed", [{"tolerance": {}}, {"refuted_by": []}, {"tolerance": {"value": "about 1"}}]
 )
 def test_a_claim_without_terms_is_refused(changed: dict[str, object]) -> None:
     with pytest.raises(ClaimError):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, SupportsFloat, TypeVar
 
-from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix.judging.errors import InputError
 
 Result = TypeVar("Result")
 Verdict = Literal["confirmed", "refuted", "blocked"]
@@ -155,7 +155,7 @@ class Measured:
                 raise ClaimError(f"expected a number under {name}, found none")
             for label, number in labelled(name, kept):
                 if not math.isfinite(number):
-                    raise SubjectError(f"expected {label} to be a finite number, found {number}")
+                    raise InputError(f"expected {label} to be a finite number, found {number}")
             self.values[name] = kept
         return Outcome(tuple(self._broken(values)))
 

@@ -6,15 +6,15 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
-class SubjectError(Exception):
+class InputError(Exception):
     """Bad input: the subject, or what goes with it, cannot be used."""
 
 
-class HubUnreachableError(SubjectError):
+class HubUnreachableError(InputError):
     """The Hugging Face hub does not answer, and its cache does not hold what is needed."""
 
 
-class DegenerateModelError(Exception):
+class NothingToMeasureError(Exception):
     """The subject is sound but has nothing of the kind that is measured, such as a curve.
 
     A claim about it is refuted, with this error's line as the reason.

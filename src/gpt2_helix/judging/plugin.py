@@ -18,7 +18,7 @@ import pytest
 
 from gpt2_helix.judging.claim import Claim, ClaimError, Found
 from gpt2_helix.judging.collect import claim_of
-from gpt2_helix.judging.errors import MissingInputError, SubjectError
+from gpt2_helix.judging.errors import InputError, MissingInputError
 from gpt2_helix.judging.records import adapter, check_folder
 from gpt2_helix.judging.report import ClaimVerdict, Report, write
 from gpt2_helix.judging.suite import Suite
@@ -45,7 +45,7 @@ class Hooks:
 
     @pytest.hookspec(firstresult=True)
     def pytest_judging_suite(self, config: pytest.Config) -> Suite | None:
-        """Say what is judged; ``SubjectError`` if an option is wrong."""
+        """Say what is judged; ``InputError`` if an option is wrong."""
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
@@ -103,7 +103,7 @@ def _open(config: pytest.Config) -> None:
         config.stash[_EXPECTED] = _expected(config.getoption("--expect"))
         _check_reports(config.getoption("--claims-json"), config.getoption("--report"))
         config.stash[_TRIAL] = Trial(suite, suite.open())
-    except (SubjectError, MissingInputError) as error:
+    except (InputError, MissingInputError) as error:
         raise pytest.UsageError(str(error)) from None
 
 
@@ -111,7 +111,7 @@ def _check_reports(file: Path | None, folder: Path | None) -> None:
     """Refuse reports that could not be written, before claims are judged."""
     if file is not None:
         if file.is_dir() or not file.parent.is_dir():
-            raise SubjectError(f"--claims-json: expected a file in a folder, found {file}")
+            raise InputError(f"--claims-json: expected a file in a folder, found {file}")
         check_folder("--claims-json", file.parent)
     if folder is not None:
         check_folder("--report", folder)
@@ -125,7 +125,7 @@ def _expected(path: Path | None) -> dict[str, str] | None:
         claims = json.loads(path.read_text(encoding="utf-8"))["claims"]
         return {claim["id"]: claim["verdict"] for claim in claims}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SubjectError(
+        raise InputError(
             f"--expect: expected {path} as --claims-json writes it, found {error!r}"
         ) from None
 
@@ -156,7 +156,7 @@ class ClaimItem(pytest.Item):
         try:
             with _on_the_terminal(self.config):
                 verdict, found = trial.run(claim, self.function)
-        except SubjectError as error:
+        except InputError as error:
             self.user_properties.append((_ERROR, f"{claim.id}: {error}"))
             pytest.fail(f"{claim.id}: {error}", pytrace=False)
         judged = adapter(Judged).dump_json(Judged(verdict, trial.about().found))

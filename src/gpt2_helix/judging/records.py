@@ -20,16 +20,16 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from gpt2_helix.judging.claim import Found, Subject, rounded
 from gpt2_helix.judging.errors import (
-    DegenerateModelError,
+    InputError,
     MissingInputError,
-    SubjectError,
+    NothingToMeasureError,
     first_mistake,
 )
 
 Result = TypeVar("Result")
 Measurement = Callable[..., Any]
 Results = Mapping[Measurement, Any]
-"""Results by measurement, or the ``DegenerateModelError`` that was raised."""
+"""Results by measurement, or the ``NothingToMeasureError`` that was raised."""
 SCHEMA: Literal[1] = 1
 DEGENERATE = "degenerate"
 """Key under which a record says why there was nothing to measure."""
@@ -149,7 +149,7 @@ def keep(folder: Path, name: str, parameters: Mapping[str, Any]) -> str | None:
         write(folder, name, {}, {}, {}, parameters=parameters)
         return None
     if record.parameters != (chosen := _as_json(parameters)):
-        raise SubjectError(
+        raise InputError(
             f"{path}: expected a record made with {chosen} as params.yaml says, "
             f"found one made with {record.parameters} and no weights to measure again"
         )
@@ -168,7 +168,7 @@ def check_folder(option: str, folder: Path) -> None:
     """Refuse a folder that cannot be made or written to, before what it is for is computed."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not (there.is_dir() and os.access(there, os.W_OK)):
-        raise SubjectError(f"{option}: expected a folder that can be written to, found {there}")
+        raise InputError(f"{option}: expected a folder that can be written to, found {there}")
 
 
 def read(
@@ -180,9 +180,9 @@ def read(
     ------
     MissingInputError
         If it was never recorded; names the measurement.
-    DegenerateModelError
+    NothingToMeasureError
         If the record says that there was nothing to measure.
-    SubjectError
+    InputError
         If the record is not what ``write`` writes.
     """
     path = folder / f"{family(measurement)}.json"
@@ -196,12 +196,12 @@ def read(
         what = f"{family(measurement)}.{measurement.__name__}"
         raise MissingInputError([what], f"the record of {folder.name}") from None
     if isinstance(found, dict) and found.keys() == {DEGENERATE}:
-        raise DegenerateModelError(str(found[DEGENERATE]))
+        raise NothingToMeasureError(str(found[DEGENERATE]))
     try:
         return adapter(kind).validate_python(found)
     except ValidationError as error:
         where, why = first_mistake(error)
-        raise SubjectError(
+        raise InputError(
             f"{path}: expected {measurement.__name__}.{where} as written, found {why}"
         ) from None
 
@@ -212,12 +212,12 @@ def _weights(folder: Path, records: Mapping[Path, Record]) -> dict[str, str]:
     for path, record in records.items():
         for name, sha256 in record.weights.items():
             if found.setdefault(name, sha256) != sha256:
-                raise SubjectError(
+                raise InputError(
                     f"{path}: expected {name} with sha256 {found[name]} as in "
                     f"{next(iter(records)).name}, found {sha256}"
                 )
     if not records:
-        raise SubjectError(f"{folder}: expected recorded measurements, found none")
+        raise InputError(f"{folder}: expected recorded measurements, found none")
     return found
 
 
@@ -226,7 +226,7 @@ def source(folder: Path) -> str | None:
     found = {record.origin for record in load_all(folder).values()}
     if len(found) > 1:
         named = ", ".join(sorted(str(name) for name in found))
-        raise SubjectError(f"{folder}: expected records of one source, found {named}")
+        raise InputError(f"{folder}: expected records of one source, found {named}")
     return found.pop() if found else None
 
 
@@ -236,17 +236,17 @@ def load_all(folder: Path) -> dict[Path, Record]:
 
 
 def load(path: Path) -> Record:
-    """One family's record; ``SubjectError`` if the file holds none."""
+    """One family's record; ``InputError`` if the file holds none."""
     try:
         return _parsed(path.read_text(encoding="utf-8"))
     except ValidationError as error:
         where, why = first_mistake(error)
-        raise SubjectError(
+        raise InputError(
             f"{path}: expected a record of schema {SCHEMA}, "
             f"found {f'{where}: {why}' if where else why}"
         ) from None
     except ValueError as error:
-        raise SubjectError(f"{path}: expected JSON, found something else ({error})") from None
+        raise InputError(f"{path}: expected JSON, found something else ({error})") from None
 
 
 # Every claim reads the files again, on its subject and on each control.
@@ -264,8 +264,10 @@ def _as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
 def _plain(results: Results) -> dict[str, Any]:
     return {
         measurement.__name__: {DEGENERATE: str(result)}
-        if isinstance(result, DegenerateModelError)
-        else _rounded_all(adapter(type(result)).dump_python(result, mode="json"))
+        if isinstance(result, NothingToMeasureError)
+        else _rounded_all(
+            adapter(type(result)).dump_python(result, mode="json", exclude_defaults=True)
+        )
         for measurement, result in results.items()
     }
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from gpt2_helix.judging.claim import Evidence, MeasuredValue, Verdict, is_bound
-from gpt2_helix.judging.errors import SubjectError, first_mistake
+from gpt2_helix.judging.errors import InputError, first_mistake
 from gpt2_helix.judging.records import FoundByName, adapter, write_json
 
 
@@ -104,13 +104,13 @@ def write(path: Path, report: Report) -> None:
 
 
 def read(path: Path) -> Report:
-    """Read a report; ``SubjectError`` if something in it is not as it was written."""
+    """Read a report; ``InputError`` if something in it is not as it was written."""
     expected = f"{path}: expected verdicts as --claims-json writes them"
     try:
         report: Report = adapter(Report).validate_json(path.read_bytes(), strict=True)
     except OSError as error:
-        raise SubjectError(f"{expected}, found {error}") from None
+        raise InputError(f"{expected}, found {error}") from None
     except ValidationError as error:
         where, why = first_mistake(error)
-        raise SubjectError(f"{expected}, found {f'{where}: {why}' if where else why}") from None
+        raise InputError(f"{expected}, found {f'{where}: {why}' if where else why}") from None
     return report

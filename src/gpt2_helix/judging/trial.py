@@ -1,9 +1,9 @@
 """A subject on trial: its claims are run, on it and on its broken copies, and become a report."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal
 
 from gpt2_helix.judging.claim import (
@@ -16,7 +16,7 @@ from gpt2_helix.judging.claim import (
     Verdict,
     rounded,
 )
-from gpt2_helix.judging.errors import DegenerateModelError, MissingInputError, SubjectError
+from gpt2_helix.judging.errors import InputError, MissingInputError, NothingToMeasureError
 from gpt2_helix.judging.headline import statement_headline
 from gpt2_helix.judging.report import About, ClaimVerdict, ControlVerdict, Report, StatementVerdict
 from gpt2_helix.judging.suite import Statement, Suite
@@ -43,13 +43,20 @@ class Trial:
     def __init__(self, suite: Suite, subject: Subject) -> None:
         self.suite = suite
         self.subject = subject
-        self._evidence = [subject, *suite.weaker(subject)]
         self._control = cache(suite.control)
+
+    @cached_property
+    def _weaker(self) -> Sequence[Subject]:
+        return self.suite.weaker(self.subject)
+
+    def _evidence(self) -> Iterator[Subject]:
+        yield self.subject
+        yield from self._weaker
 
     def run(self, claim: Claim, assess: Assess) -> tuple[ClaimVerdict, Assessment]:
         """Run one claim; see ``run_claim``."""
         self.suite.check(claim)
-        return run_claim(claim, assess, self._evidence, self._control)
+        return run_claim(claim, assess, self._evidence(), self._control)
 
     def about(self) -> About:
         """What is judged, with the parts of it that claims have found so far."""
@@ -74,7 +81,7 @@ class Trial:
 
 
 def run_claim(
-    claim: Claim, assess: Assess, subjects: Sequence[Subject], control: Control
+    claim: Claim, assess: Assess, subjects: Iterable[Subject], control: Control
 ) -> tuple[ClaimVerdict, Assessment]:
     """Run a claim on the strongest evidence that it is not blocked on, and on its controls.
 
@@ -83,7 +90,8 @@ def run_claim(
     claim, assess
         Its terms and its function, whose docstring says what the claim says.
     subjects
-        The subject under test first, then weaker evidence on it.
+        The subject under test first, then weaker evidence on it, which is asked for only if the
+        claim is blocked on what comes before.
     control
         Gives the broken copies that the claim names.
 
@@ -122,16 +130,16 @@ def run_claim(
 
 
 def _on_strongest(
-    claim: Claim, assess: Assess, subjects: Sequence[Subject]
+    claim: Claim, assess: Assess, subjects: Iterable[Subject]
 ) -> tuple[Subject, Assessment]:
     """The first evidence that the claim is not blocked on; the first of all if there is none."""
-    first = assess_on(claim, assess, subjects[0])
-    if first.verdict == "blocked":
-        for weaker in subjects[1:]:
-            found = assess_on(claim, assess, weaker)
-            if found.verdict != "blocked":
-                return weaker, found
-    return subjects[0], first
+    blocked: list[tuple[Subject, Assessment]] = []
+    for subject in subjects:
+        found = assess_on(claim, assess, subject)
+        if found.verdict != "blocked":
+            return subject, found
+        blocked.append((subject, found))
+    return blocked[0]
 
 
 def _on_control(
@@ -139,7 +147,7 @@ def _on_control(
 ) -> ControlVerdict:
     try:
         broken = control(subject, name)
-    except (MissingInputError, SubjectError) as absent:
+    except (MissingInputError, InputError) as absent:
         return ControlVerdict(name, "blocked", str(absent))
     found = assess_on(claim, assess, broken)
     return ControlVerdict(name, found.verdict, found.reason)
@@ -165,7 +173,7 @@ def assess_on(claim: Claim, assess: Assess, subject: Subject) -> Assessment:
     except MissingInputError as missing:
         terms = dict(claim.tolerance)
         return Assessment("blocked", {}, terms, f"blocked: {missing}", tuple(missing.missing))
-    except DegenerateModelError as degenerate:
+    except NothingToMeasureError as degenerate:
         return Assessment("refuted", {}, dict(claim.tolerance), str(degenerate))
     except AssertionError as failure:
         raised = failure

@@ -2,49 +2,34 @@
 
 Position vectors plus random token vectors go through the attention blocks of the model, and heads
 are read on the way; see ``models.readings``. What a head finds there comes from positions and
-attention alone. Numbers are means over draws of tokens, with 95% intervals over pairs of draws, to
+attention alone. Numbers are means over draws of tokens, with 95 % intervals over pairs of draws, to
 four digits: sums in float32 differ between machines in the eighth, and the sixth would not hold.
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-from gpt2_helix import doctoring
-from gpt2_helix.doctoring import Positions
+from gpt2_helix.doctoring import INTACT, Positions
 from gpt2_helix.judging.claim import rounded
-from gpt2_helix.judging.errors import DegenerateModelError, MissingInputError
+from gpt2_helix.judging.errors import NothingToMeasureError
+from gpt2_helix.measure.statistics import ByHead, Estimate, bootstrap, ratio
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.heads import to_previous
 from gpt2_helix.models.interventions import silence
-from gpt2_helix.models.readings import SEED, Readings, Tokens
-from gpt2_helix.parameters import PARAMETERS
+from gpt2_helix.models.readings import Readings
 
-_CHOSEN = PARAMETERS.attention_only
-TOKENS = Tokens(_CHOSEN.token_std)
-RESAMPLES = 1000
 DIGITS = 4
+DOCTORINGS = (
+    "average-5", "average-10", "average-20", "average-50", "average-100", "average-all",
+)  # fmt: skip
 NOTHING_TO_KEEP = "a main head gives the previous token nothing: there is nothing to keep"
 
-ByHead = dict[str, float]
-Interval = tuple[float, float]
 Draws = Float[np.ndarray, "pair head"]
-"""A mean over each antithetic pair of draws, or a single window of text."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """Queries ``first_query .. positions - 1``, over which attention is averaged."""
-
-    positions: int
-    first_query: int
-
-    def mean(self, previous: Float[np.ndarray, "*pair query"]) -> Float[np.ndarray, "*pair"]:
-        """Mean over the queries of the window."""
-        return previous[..., self.first_query : self.positions].mean(axis=-1, dtype=np.float64)
+"""A mean over queries and over each antithetic pair of draws, or over one window of text."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +38,7 @@ class MainHeads:
 
     Attributes
     ----------
-    attention, interval
+    attention
         Through attention alone; mean over queries and draws.
     raw
         What the same head gives when it is fed W_pos as it is.
@@ -62,16 +47,15 @@ class MainHeads:
     """
 
     attention: ByHead
-    interval: dict[str, Interval]
-    raw: ByHead
+    raw: dict[str, float]
     positions: int
 
     @property
-    def times_raw(self) -> ByHead:
+    def times_raw(self) -> dict[str, float]:
         """Attention over what raw positions give, by head."""
         # A sharp head can give raw positions nothing that a float can hold.
         least = sys.float_info.min
-        return {head: found / max(self.raw[head], least) for head, found in self.attention.items()}
+        return {h: found.mean / max(self.raw[h], least) for h, found in self.attention.items()}
 
 
 @dataclass(frozen=True)
@@ -79,12 +63,11 @@ class AllHeads:
     """Attention to the previous token of every head, through attention alone; intact positions."""
 
     attention: ByHead
-    interval: dict[str, Interval]
 
     @property
     def rank(self) -> dict[str, int]:
         """Place of each head in the order of attention; 1 is the most."""
-        in_order = sorted(self.attention, key=lambda head: -self.attention[head])
+        in_order = sorted(self.attention, key=lambda head: -self.attention[head].mean)
         return {head: place for place, head in enumerate(in_order, 1)}
 
 
@@ -94,16 +77,14 @@ class Averaged:
 
     Attributes
     ----------
-    attention, interval
+    attention
         Doctoring, then head.
-    kept, kept_interval
+    kept
         Sum over the heads, doctored over intact; the same draws in both.
     """
 
     attention: dict[str, ByHead]
-    interval: dict[str, dict[str, Interval]]
-    kept: dict[str, float]
-    kept_interval: dict[str, Interval]
+    kept: dict[str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -112,138 +93,103 @@ class WithoutLayer0:
 
     Attributes
     ----------
-    kept, kept_interval
+    kept
         Silenced over intact; the same draws in both.
     """
 
     kept: ByHead
-    kept_interval: dict[str, Interval]
 
 
-def main_heads(
-    W_pos: Positions, attention_alone: Readings, main_heads: Sequence[Head]
-) -> MainHeads:
+def main_heads(attention_alone: Readings, main_heads: Sequence[Head]) -> MainHeads:
     """Measure the main heads on intact positions, and on W_pos alone."""
-    window = window_of(W_pos)
-    draws = attention(attention_alone, doctoring.INTACT, main_heads, window)
     return MainHeads(
-        by_head(main_heads, draws.mean(axis=0)),
-        intervals(main_heads, draws),
-        raw(attention_alone, main_heads, window, W_pos),
-        window.positions,
+        means(main_heads, intact(attention_alone, main_heads)),
+        raw(attention_alone, main_heads, attention_alone.W_pos),
+        attention_alone.positions,
     )
 
 
-def all_heads(W_pos: Positions, attention_alone: Readings) -> AllHeads:
+def all_heads(attention_alone: Readings) -> AllHeads:
     """Measure every head on intact positions."""
-    heads = attention_alone.heads
-    draws = window_of(W_pos).mean(attention_alone.every_head(doctoring.INTACT))
-    return AllHeads(by_head(heads, draws.mean(axis=0)), intervals(heads, draws))
+    draws = attention_alone.mean(attention_alone.every_head(INTACT))
+    return AllHeads(means(attention_alone.heads, draws))
 
 
-def averaged(W_pos: Positions, attention_alone: Readings, main_heads: Sequence[Head]) -> Averaged:
+def averaged(
+    attention_alone: Readings,
+    main_heads: Sequence[Head],
+    *,
+    doctorings: Sequence[str] = DOCTORINGS,
+) -> Averaged:
     """Measure the main heads on averaged positions.
 
     Raises
     ------
-    DegenerateModelError
+    NothingToMeasureError
         If they give the previous token nothing on intact positions.
     """
-    window = window_of(W_pos)
-    intact = attention(attention_alone, doctoring.INTACT, main_heads, window)
-    if not intact.any():
-        raise DegenerateModelError(NOTHING_TO_KEEP)
+    whole = intact(attention_alone, main_heads)
+    if not whole.any():
+        raise NothingToMeasureError(NOTHING_TO_KEEP)
     draws = {
-        name: attention(attention_alone, name, main_heads, window) for name in _CHOSEN.doctorings
+        name: attention_alone.mean(attention_alone.doctored(name, main_heads).previous)
+        for name in doctorings
     }
     return Averaged(
-        {name: by_head(main_heads, found.mean(axis=0)) for name, found in draws.items()},
-        {name: intervals(main_heads, found) for name, found in draws.items()},
-        {name: kept(found, intact) for name, found in draws.items()},
-        {name: over_draws(kept, found, intact) for name, found in draws.items()},
+        {name: means(main_heads, found) for name, found in draws.items()},
+        {
+            name: bootstrap(ratio, found.sum(axis=1), whole.sum(axis=1), digits=DIGITS)
+            for name, found in draws.items()
+        },
     )
 
 
-def first_layer(
-    W_pos: Positions, attention_alone: Readings, main_heads: Sequence[Head]
-) -> WithoutLayer0:
+def first_layer(attention_alone: Readings, main_heads: Sequence[Head]) -> WithoutLayer0:
     """Measure the main heads with the heads of layer 0 silenced.
 
     Raises
     ------
-    DegenerateModelError
+    NothingToMeasureError
         If one of them gives the previous token nothing on intact positions.
     """
-    window = window_of(W_pos)
-    intact = attention(attention_alone, doctoring.INTACT, main_heads, window)
-    if not intact.any(axis=0).all():
-        raise DegenerateModelError(NOTHING_TO_KEEP)
-    silenced = window.mean(attention_alone.read(W_pos, main_heads, hooks=[silence(0)]).previous)
-    pairs = list(zip(main_heads, silenced.T, intact.T, strict=True))
-    return WithoutLayer0(
-        {str(head): kept(without, whole) for head, without, whole in pairs},
-        {str(head): over_draws(kept, without, whole) for head, without, whole in pairs},
-    )
+    whole = intact(attention_alone, main_heads)
+    if not whole.any(axis=0).all():
+        raise NothingToMeasureError(NOTHING_TO_KEEP)
+    without = attention_alone.read(attention_alone.W_pos, main_heads, hooks=[silence(0)])
+    return WithoutLayer0(kept(main_heads, attention_alone.mean(without.previous), whole))
 
 
-def window_of(W_pos: Positions) -> Window:
-    """The claims' window, or what the model has of it.
-
-    Raises
-    ------
-    MissingInputError
-        If the model has too few positions.
-    """
-    if len(W_pos) < _CHOSEN.least_positions:
-        raise MissingInputError([f"{_CHOSEN.least_positions} positions"], "the position matrix")
-    return Window(min(_CHOSEN.positions, len(W_pos)), _CHOSEN.first_query)
+def intact(attention_alone: Readings, heads: Sequence[Head]) -> Draws:
+    """Attention to the previous token on intact positions, pair by pair."""
+    return attention_alone.mean(attention_alone.doctored(INTACT, heads).previous)
 
 
-def attention(attention_alone: Readings, name: str, heads: Sequence[Head], window: Window) -> Draws:
-    """Attention to the previous token under the doctoring of this name, pair by pair."""
-    return window.mean(attention_alone.doctored(name, heads).previous)
-
-
-def raw(
-    attention_alone: Readings, heads: Sequence[Head], window: Window, W_pos: Positions
-) -> ByHead:
+def raw(attention_alone: Readings, heads: Sequence[Head], W_pos: Positions) -> dict[str, float]:
     """Attention to the previous position of heads that are fed W_pos as it is."""
-    fed = W_pos[: window.positions]
+    fed = W_pos[: attention_alone.positions]
     patterns = [attention_alone.block(head.layer).pattern(fed, [head.head])[0] for head in heads]
-    return by_head(heads, window.mean(np.stack([to_previous(seen) for seen in patterns])))
+    previous = np.stack([to_previous(pattern) for pattern in patterns])
+    return by_head(heads, attention_alone.mean(previous))
 
 
-def by_head(heads: Sequence[Head], values: Float[np.ndarray, " head"]) -> ByHead:
+def means(heads: Sequence[Head], draws: Draws) -> ByHead:
+    """Estimate the mean over draws, by head."""
+    return {str(h): bootstrap(np.mean, found, digits=DIGITS) for h, found in _each(heads, draws)}
+
+
+def kept(heads: Sequence[Head], some: Draws, whole: Draws) -> ByHead:
+    """Estimate what is kept of the whole, by head; the same draws in both."""
+    of_whole = dict(_each(heads, whole))
+    return {
+        str(h): bootstrap(ratio, found, of_whole[h], digits=DIGITS)
+        for h, found in _each(heads, some)
+    }
+
+
+def by_head(heads: Sequence[Head], values: Float[np.ndarray, " head"]) -> dict[str, float]:
     """Numbers by head."""
-    return {
-        str(head): rounded(value, DIGITS)
-        for head, value in zip(heads, values.tolist(), strict=True)
-    }
+    return {str(h): rounded(value, DIGITS) for h, value in zip(heads, values.tolist(), strict=True)}
 
 
-def intervals(heads: Sequence[Head], draws: Draws) -> dict[str, Interval]:
-    """Interval of the mean over pairs of draws, by head."""
-    return {
-        str(head): over_draws(lambda some: float(some.mean()), of_head)
-        for head, of_head in zip(heads, draws.T, strict=True)
-    }
-
-
-def over_draws(
-    statistic: Callable[..., float], *draws: Float[np.ndarray, "pair *head"]
-) -> Interval:
-    """95% bootstrap interval of a statistic of draws; several arrays are resampled together.
-
-    Percentiles over ``RESAMPLES`` samples with replacement (Efron & Tibshirani 1993), of whole
-    pairs of draws: the two of a pair are not independent.
-    """
-    n_draws = len(draws[0])
-    samples = np.random.default_rng(SEED).integers(0, n_draws, (RESAMPLES, n_draws))
-    found = [statistic(*(array[sample] for array in draws)) for sample in samples]
-    low, high = np.percentile(found, [2.5, 97.5])
-    return rounded(low, DIGITS), rounded(high, DIGITS)
-
-
-def kept(some: Float[np.ndarray, "pair *head"], intact: Float[np.ndarray, "pair *head"]) -> float:
-    """Attention in all, over what it is intact."""
-    return rounded(some.sum() / intact.sum(), DIGITS)
+def _each(heads: Sequence[Head], draws: Draws) -> list[tuple[Head, Float[np.ndarray, " pair"]]]:
+    return list(zip(heads, draws.T, strict=True))

@@ -1,6 +1,6 @@
 """What averaging in groups does to W_pos itself, and where the averages lie."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,57 +10,42 @@ from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.judging.errors import MissingInputError
 from gpt2_helix.measure import helix
-from gpt2_helix.parameters import PARAMETERS
 
-DOCTORINGS = PARAMETERS.averaging.doctorings
-
+DOCTORINGS = ("average-5", "average-10", "average-20", "average-50", "average-100")
 Doctor = Callable[[Positions, str, int], Positions]
 """``doctoring.doctor``, or a broken one: a matrix, the doctoring's name, the groups' offset."""
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """What doctoring leaves of W_pos, by doctoring; each is the worst of the offsets tried.
+    """What doctoring leaves of W_pos, by doctoring; each is the worst of the offsets tried."""
 
-    Attributes
-    ----------
-    rows_beyond_count
-        Distinct rows found minus those expected: row 0 and one a group.
-    spread_within_group
-        Largest difference between two rows of one group.
-    mean_moved
-        Largest difference between a group's mean before and after, over the largest absolute
-        entry of W_pos, to six decimals (smaller differences are rounding, and vary by machine).
-    row_0_moved
-        Largest change of row 0.
-    """
-
+    # Distinct rows found minus those expected: row 0 and one a group.
     rows_beyond_count: dict[str, int]
-    spread_within_group: dict[str, float]
+    spread_within_group: dict[str, float]  # Largest difference between two rows of one group.
+    # Largest difference between a group's mean before and after, over the largest absolute entry
+    # of W_pos, to six decimals (smaller differences are rounding, and vary by machine).
     mean_moved: dict[str, float]
-    row_0_moved: dict[str, float]
+    row_0_moved: dict[str, float]  # Largest change of row 0.
 
 
 @dataclass(frozen=True)
 class Distance:
-    """How far the group means lie from the curve, over its radius.
+    """How far the group means lie from the curve, over its radius."""
 
-    Attributes
-    ----------
-    mean_distance
-        By doctoring: mean over groups of the distance, in the three leading components, between
-        a group's mean and the line through that group's own intact points, over the radius of
-        the turning pair.
-    """
-
+    # By doctoring: mean over groups of the distance, in the three leading components, between a
+    # group's mean and the line through that group's own intact points, over the radius of the
+    # turning pair.
     mean_distance: dict[str, float]
 
 
-def grouping(W_pos: Positions, doctor: Doctor) -> Grouping:
+def grouping(
+    W_pos: Positions, doctor: Doctor, *, doctorings: Sequence[str] = DOCTORINGS
+) -> Grouping:
     """Average W_pos in groups of each size, at the first, middle and last offset, and compare."""
     looks = {
         name: [_look(W_pos, doctor, name, k, offset) for offset in sorted({0, k // 2, k - 1})]
-        for name, k in _sizes().items()
+        for name, k in _sizes(doctorings).items()
     }
     # The row counts can err both ways, hence the largest in absolute value.
     return Grouping(
@@ -71,25 +56,24 @@ def grouping(W_pos: Positions, doctor: Doctor) -> Grouping:
     )
 
 
-def distance_from_curve(W_pos: Positions) -> Distance:
+def distance_from_curve(W_pos: Positions, *, doctorings: Sequence[str] = DOCTORINGS) -> Distance:
     """Measure how far the means of groups lie from the curve they average.
 
-    Raises
-    ------
-    MissingInputError
-        If the largest group does not fit between the two ends.
+    ``MissingInputError`` if the largest group does not fit between the two ends.
     """
-    largest = max(_sizes().values())
+    sizes = _sizes(doctorings)
+    largest = max(sizes.values())
     if len(W_pos) < largest + 2:
         raise MissingInputError([f"{largest + 2} positions"], "the position matrix")
     curve = helix.principal_curve(W_pos).scores[1:-1]
-    unit = helix.radius(curve)
-    return Distance({name: _mean_distance(curve, k) / unit for name, k in _sizes().items()})
+    _, pair, _ = helix.split(curve)
+    radius = float(np.sqrt(pair.var(axis=0).sum()))
+    return Distance({name: _mean_distance(curve, k) / radius for name, k in sizes.items()})
 
 
-def _sizes() -> dict[str, int]:
+def _sizes(doctorings: Sequence[str]) -> dict[str, int]:
     """Group sizes of the doctorings that average in groups."""
-    sizes = {name: doctoring.group_size(name) for name in DOCTORINGS}
+    sizes = {name: doctoring.group_size(name) for name in doctorings}
     return {name: k for name, k in sizes.items() if k is not None and k > 1}
 
 

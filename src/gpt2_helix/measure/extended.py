@@ -12,27 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from gpt2_helix import doctoring
-from gpt2_helix.doctoring import Positions
-from gpt2_helix.judging.claim import rounded
-from gpt2_helix.judging.errors import DegenerateModelError
-from gpt2_helix.measure.attention_only import (
-    DIGITS,
-    NOTHING_TO_KEEP,
-    ByHead,
-    Interval,
-    Window,
-    by_head,
-    kept,
-    over_draws,
-    window_of,
-)
+from gpt2_helix.doctoring import INTACT
+from gpt2_helix.judging.errors import NothingToMeasureError
+from gpt2_helix.measure.attention_only import DIGITS, NOTHING_TO_KEEP, by_head, kept
+from gpt2_helix.measure.statistics import ByHead, Estimate, jackknife
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.heads import to_previous
 from gpt2_helix.models.readings import Readings
-from gpt2_helix.parameters import PARAMETERS
 
-_CHOSEN = PARAMETERS.extended
+DOCTORINGS = ("average-5", "average-10", "average-20", "average-100")
 
 Entering = dict[int, Float[np.ndarray, "pair token d_model"]]
 """By layer, the residual stream that enters it, a mean over each pair of draws."""
@@ -48,17 +36,13 @@ class Fed:
         The whole residual stream, its extended positional embeddings alone, its content alone.
     kept_from_extended, kept_from_content
         The same over the whole.
-    kept_from_extended_interval, kept_from_content_interval
-        95% intervals over pairs of draws.
     """
 
-    whole: ByHead
-    from_extended: ByHead
-    from_content: ByHead
+    whole: dict[str, float]
+    from_extended: dict[str, float]
+    from_content: dict[str, float]
     kept_from_extended: ByHead
-    kept_from_extended_interval: dict[str, Interval]
     kept_from_content: ByHead
-    kept_from_content_interval: dict[str, Interval]
 
 
 @dataclass(frozen=True)
@@ -69,81 +53,80 @@ class Averaged:
     ----------
     attention
         Doctoring, then head.
-    kept, kept_interval
+    kept
         Sum over the heads, doctored over intact; the same draws in both.
     """
 
-    attention: dict[str, ByHead]
-    kept: dict[str, float]
-    kept_interval: dict[str, Interval]
+    attention: dict[str, dict[str, float]]
+    kept: dict[str, Estimate]
 
 
-def fed(W_pos: Positions, attention_alone: Readings, main_heads: Sequence[Head]) -> Fed:
+def fed(attention_alone: Readings, main_heads: Sequence[Head]) -> Fed:
     """Measure the main heads fed extended positional embeddings alone, and content alone.
 
     Raises
     ------
-    DegenerateModelError
+    NothingToMeasureError
         If one of them gives the previous token nothing when it is fed everything.
     """
-    window = window_of(W_pos)
-    intact = attention_alone.doctored(doctoring.INTACT, main_heads)
-    draws = window.mean(intact.previous)
+    intact = attention_alone.doctored(INTACT, main_heads)
+    draws = attention_alone.mean(intact.previous)
     whole = draws.mean(axis=0)
     if not whole.all():
-        raise DegenerateModelError(NOTHING_TO_KEEP)
-    extended, left_out = read_means(attention_alone, main_heads, intact.entering, window)
+        raise NothingToMeasureError(NOTHING_TO_KEEP)
+    extended, left_out = read_means(attention_alone, main_heads, intact.entering)
     whole_left_out = (draws.sum(axis=0) - draws) / (len(draws) - 1)
-    embeddings = {layer: of_layer.mean(axis=0) for layer, of_layer in intact.entering.items()}
+    embeddings = {layer: stream.mean(axis=0) for layer, stream in intact.entering.items()}
     without = {layer: mean - mean.mean(axis=0) for layer, mean in embeddings.items()}
-    of_content = window.mean(attention_alone.read(W_pos, main_heads, without=without).previous)
-    content = of_content.mean(axis=0)
+    only = attention_alone.read(attention_alone.W_pos, main_heads, without=without)
+    content = attention_alone.mean(only.previous)
     return Fed(
         by_head(main_heads, whole),
         by_head(main_heads, extended),
-        by_head(main_heads, content),
-        by_head(main_heads, extended / whole),
+        by_head(main_heads, content.mean(axis=0)),
         {
-            str(head): _jackknife(extended[i] / whole[i], left_out[:, i] / whole_left_out[:, i])
+            str(head): jackknife(
+                extended[i] / whole[i], left_out[:, i] / whole_left_out[:, i], DIGITS
+            )
             for i, head in enumerate(main_heads)
         },
-        by_head(main_heads, content / whole),
-        {
-            str(head): over_draws(kept, of_content[:, i], draws[:, i])
-            for i, head in enumerate(main_heads)
-        },
+        kept(main_heads, content, draws),
     )
 
 
-def averaged(W_pos: Positions, attention_alone: Readings, main_heads: Sequence[Head]) -> Averaged:
+def fed_averaged(
+    attention_alone: Readings,
+    main_heads: Sequence[Head],
+    *,
+    doctorings: Sequence[str] = DOCTORINGS,
+) -> Averaged:
     """Measure the main heads fed the extended positional embeddings of averaged positions.
 
     Raises
     ------
-    DegenerateModelError
+    NothingToMeasureError
         If those of intact positions give the previous token nothing.
     """
-    window = window_of(W_pos)
-    entering = attention_alone.doctored(doctoring.INTACT, main_heads).entering
-    intact, intact_left_out = read_means(attention_alone, main_heads, entering, window)
-    if not intact.sum():
-        raise DegenerateModelError(NOTHING_TO_KEEP)
-    attention: dict[str, ByHead] = {}
-    share: dict[str, float] = {}
-    kept_interval: dict[str, Interval] = {}
-    for name in _CHOSEN.doctorings:
+    found, left_out = {}, {}
+    for name in (INTACT, *doctorings):
         entering = attention_alone.doctored(name, main_heads).entering
-        found, left_out = read_means(attention_alone, main_heads, entering, window)
-        attention[name] = by_head(main_heads, found)
-        share[name] = rounded(found.sum() / intact.sum(), DIGITS)
-        kept_interval[name] = _jackknife(
-            share[name], left_out.sum(axis=1) / intact_left_out.sum(axis=1)
-        )
-    return Averaged(attention, share, kept_interval)
+        found[name], left_out[name] = read_means(attention_alone, main_heads, entering)
+    whole, whole_left_out = found[INTACT].sum(), left_out[INTACT].sum(axis=1)
+    if not whole:
+        raise NothingToMeasureError(NOTHING_TO_KEEP)
+    return Averaged(
+        {name: by_head(main_heads, found[name]) for name in doctorings},
+        {
+            name: jackknife(
+                found[name].sum() / whole, left_out[name].sum(axis=1) / whole_left_out, DIGITS
+            )
+            for name in doctorings
+        },
+    )
 
 
 def read_means(
-    attention_alone: Readings, heads: Sequence[Head], entering: Entering, window: Window
+    attention_alone: Readings, heads: Sequence[Head], entering: Entering
 ) -> tuple[Float[np.ndarray, " head"], Float[np.ndarray, "pair head"]]:
     """Attention of heads fed the mean over all draws, and over all but one pair in turn.
 
@@ -153,18 +136,8 @@ def read_means(
     for head in heads:
         pairs, block = entering[head.layer], attention_alone.block(head.layer)
         total = pairs.sum(axis=0, dtype=np.float64)
-        means = [total / len(pairs), *((total - pair) / (len(pairs) - 1) for pair in pairs)]
-        previous = [to_previous(block.pattern(mean, [head.head])[0]) for mean in means]
-        found.append(window.mean(np.stack(previous)))
+        fed = [total / len(pairs), *((total - pair) / (len(pairs) - 1) for pair in pairs)]
+        previous = [to_previous(block.pattern(mean, [head.head])[0]) for mean in fed]
+        found.append(attention_alone.mean(np.stack(previous)))
     by_mean = np.stack(found, axis=1)
     return by_mean[0], by_mean[1:]
-
-
-def _jackknife(value: float, left_out: Float[np.ndarray, " pair"]) -> Interval:
-    """95% interval from what a number is without each pair of draws in turn (Tukey 1958)."""
-    from scipy.special import stdtrit  # Not above: claims on a record need not wait for it.
-
-    n = len(left_out)
-    error = np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum())
-    reach = float(stdtrit(n - 1, 0.975) * error)
-    return rounded(value - reach, DIGITS), rounded(value + reach, DIGITS)

@@ -1,9 +1,8 @@
 """Heads that attend to the previous token: all heads on text, and those that are named.
 
-The same quantities are measured on a model that is run, and on attention patterns that others
-published. What a query gives the previous token is compared with what it gives every other key
-that it sees, itself included, but ``<|endoftext|>``: a head that has nothing to attend to rests
-its attention there.
+What a query gives the previous token is compared with what it gives every other key that it sees,
+itself included, but ``<|endoftext|>``: a head that has nothing to attend to rests its attention
+there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -27,58 +26,35 @@ FIRST_QUERY = 11
 AVERAGED = "average-10"
 
 ByHead = dict[str, float]
-Patterns = Float[np.ndarray, "head query key"]
-"""Attention of query i to keys 0 .. i, 0 beyond; ``<|endoftext|>`` is left out."""
 
 
 @dataclass(frozen=True)
 class AllHeads:
-    """Every head, by doctoring and then by name.
+    """Every head, by doctoring and then by name."""
 
-    Attributes
-    ----------
-    share
-        Share of queries at which the previous token gets more attention than any other key.
-    attention
-        Mean attention to the previous token.
-    """
-
+    # Share of queries at which the previous token gets more attention than any other key.
     share: dict[str, ByHead]
-    attention: dict[str, ByHead]
+    attention: dict[str, ByHead]  # Mean attention to the previous token.
 
 
 @dataclass(frozen=True)
 class MainHeads:
-    """The named heads on intact positions, by name; ``share`` and ``attention`` as above.
-
-    Attributes
-    ----------
-    rank
-        Place among all heads by share; one with the same share counts as standing before.
-    n_heads
-        Number of heads that were compared.
-    """
+    """The named heads on intact positions, by name; ``share`` and ``attention`` as above."""
 
     share: ByHead
     attention: ByHead
+    # Place among all heads by share; one with the same share counts as standing before.
     rank: dict[str, int]
-    n_heads: int
+    n_heads: int  # How many were compared.
 
 
 @dataclass(frozen=True)
 class Survival:
-    """The named heads on intact and on averaged positions, by name.
-
-    Attributes
-    ----------
-    share, attention
-        On intact positions.
-    kept_share, kept_attention
-        Averaged over intact; 0 where there was nothing to keep.
-    """
+    """The named heads on intact positions, by name, and what they keep on averaged ones."""
 
     share: ByHead
     attention: ByHead
+    # Averaged over intact; 0 where there was nothing to keep.
     kept_share: ByHead
     kept_attention: ByHead
 
@@ -90,10 +66,7 @@ def all_heads(
 ) -> AllHeads:
     """Run text on intact positions and on their means in groups of ten.
 
-    Raises
-    ------
-    MissingInputError
-        If a window is too short for a query with ten tokens before it.
+    ``MissingInputError`` if a window is too short for a query with ten tokens before it.
     """
     from gpt2_helix.models import on_text  # Not above: it imports torch, which is slow.
 
@@ -115,65 +88,13 @@ def all_heads(
     return AllHeads(by_head(found.share), by_head(found.attention))
 
 
-def of_patterns(
-    patterns: Mapping[str, Patterns], names: Sequence[str], first: int = FIRST_QUERY - 1
-) -> AllHeads:
-    """Measure patterns that were published.
-
-    Parameters
-    ----------
-    patterns
-        By doctoring.
-    names
-        Names of the heads.
-    first
-        First query, counted in rows.
-    """
-    return AllHeads(
-        {d: dict(zip(names, share(p, first).tolist(), strict=True)) for d, p in patterns.items()},
-        {
-            d: dict(zip(names, previous_token(p)[:, first - 1 :].mean(1).tolist(), strict=True))
-            for d, p in patterns.items()
-        },
-    )
-
-
-def previous_token(patterns: Patterns) -> Float[np.ndarray, "head pair"]:
-    """Attention of queries 1, 2, ... to the key before each."""
-    return np.diagonal(patterns, -1, axis1=1, axis2=2)
-
-
-def share(patterns: Patterns, first: int) -> Float[np.ndarray, " head"]:
-    """Share of queries from ``first`` on that give the previous token more than any other key."""
-    return (previous_token(patterns) > best_other(patterns))[:, first - 1 :].mean(1)
-
-
-def best_other(patterns: Patterns) -> Float[np.ndarray, "head pair"]:
-    """What queries 1, 2, ... give at most to a key that is not the one before."""
-    others = patterns.copy()
-    query = np.arange(1, patterns.shape[1])
-    others[:, query, query - 1] = 0
-    return others[:, 1:].max(2)
-
-
 def main_heads(
     measure: Callable[[Callable[..., AllHeads]], AllHeads], main_heads: Sequence[Head]
 ) -> MainHeads:
-    """Where the named heads stand among all on text."""
-    return among_all(measure(all_heads), main_heads)
-
-
-def survival(
-    measure: Callable[[Callable[..., AllHeads]], AllHeads], main_heads: Sequence[Head]
-) -> Survival:
-    """What the named heads keep on text when positions are averaged in groups of ten."""
-    return kept(measure(all_heads), main_heads)
-
-
-def among_all(found: AllHeads, named: Sequence[Head]) -> MainHeads:
-    """Where the named heads stand among all that were measured."""
+    """Where the named heads stand among all that were measured on text."""
+    found = measure(all_heads)
     shares = found.share[INTACT]
-    names = [str(head) for head in named if str(head) in shares]
+    names = [str(head) for head in main_heads if str(head) in shares]
     return MainHeads(
         {name: shares[name] for name in names},
         {name: found.attention[INTACT][name] for name in names},
@@ -182,9 +103,12 @@ def among_all(found: AllHeads, named: Sequence[Head]) -> MainHeads:
     )
 
 
-def kept(found: AllHeads, named: Sequence[Head]) -> Survival:
-    """What the named heads keep when positions are averaged in groups of ten."""
-    names = [str(head) for head in named]
+def survival(
+    measure: Callable[[Callable[..., AllHeads]], AllHeads], main_heads: Sequence[Head]
+) -> Survival:
+    """What the named heads keep on text when positions are averaged in groups of ten."""
+    found = measure(all_heads)
+    names = [str(head) for head in main_heads]
 
     def over_intact(numbers: Mapping[str, ByHead]) -> ByHead:
         intact, averaged = numbers[INTACT], numbers[AVERAGED]

@@ -19,13 +19,15 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from gpt2_helix.doctoring import Positions
-from gpt2_helix.judging.errors import DegenerateModelError
+from gpt2_helix.judging.errors import NothingToMeasureError
+from gpt2_helix.measure.statistics import spearman
 from gpt2_helix.models.config import LEAST_POSITIONS, LEAST_WIDTH
-from gpt2_helix.parameters import PARAMETERS
 
 Curve = Float[np.ndarray, "position 3"]
+Null = Callable[[int], Curve]
+"""Draws the leading components of a surrogate from its seed."""
 
-SURROGATES: int = PARAMETERS.helix.surrogates
+SURROGATES = 99
 """Surrogates in each null: the fewest with which a rank test can reach p = 0.01
 (1/p - 1; Theiler et al., Physica D 58, 1992)."""
 RANDOM_WALKS: dict[str, list[float]] = json.loads(
@@ -38,113 +40,52 @@ draws the walks again, and a test compares the two."""
 
 @dataclass(frozen=True)
 class PrincipalCurve:
-    """W_pos seen along its three leading principal components.
+    """W_pos seen along its three leading principal components."""
 
-    Attributes
-    ----------
-    scores
-        Coordinates of every position, the two ends included though they had no say in where the
-        components lie. Each component's sign is such that its largest loading is positive.
-    explained
-        Share of the variance of rows 1 .. n-2 that each component explains.
-    """
-
+    # Coordinates of every position, the two ends included though they had no say in where the
+    # components lie. Each component's sign is such that its largest loading is positive.
     scores: Curve
-    explained: Float[np.ndarray, "3"]
+    explained: Float[np.ndarray, "3"]  # Share of the variance of rows 1 .. n-2, by component.
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How much of a helix the three leading components are.
+    """How much of a helix the three leading components are."""
 
-    Attributes
-    ----------
-    explained, explained_all_rows
-        Share of variance of three components: of rows 1 .. n-2, and of all rows.
-    axis
-        Which component (0, 1, 2) follows position best; the other two are the turning pair.
-    climb
-        Absolute Spearman correlation of the axis with position.
-    turns
-        Full turns that the pair makes about its mean, counted by angle.
-    one_sign
-        Share of the steps in angle that go the same way round.
-    variance_ratio
-        Larger over smaller variance of the pair.
-    same_frequency
-        Whether the strongest Fourier harmonic of both is the same.
-    lag
-        How far apart the pair is at that harmonic, in periods, 0 .. 0.5; a circle has 0.25.
-    adjacent_neighbour
-        Share of positions whose nearest neighbour in the three components is an adjacent one.
-    """
-
-    explained: float
-    explained_all_rows: float
-    axis: int
-    climb: float
-    turns: float
-    one_sign: float
-    variance_ratio: float
-    same_frequency: bool
-    lag: float
+    explained: float  # Share of the variance of rows 1 .. n-2 in three components.
+    explained_all_rows: float  # The same of all rows.
+    axis: int  # Which component (0, 1, 2) follows position best; the others are the turning pair.
+    climb: float  # Absolute Spearman correlation of the axis with position.
+    turns: float  # Full turns that the pair makes about its mean, counted by angle.
+    one_sign: float  # Share of the steps in angle that go the same way round.
+    variance_ratio: float  # Larger over smaller variance of the pair.
+    same_frequency: bool  # Whether the strongest Fourier harmonic of both is the same.
+    lag: float  # How far apart the pair is there, in periods, 0 .. 0.5; a circle has 0.25.
+    # Share of positions whose nearest neighbour in the three components is an adjacent one.
     adjacent_neighbour: float
 
 
 @dataclass(frozen=True)
 class Phantom:
-    """W_pos against what PCA makes of smooth random curves.
+    """W_pos against what PCA makes of smooth random curves."""
 
-    Attributes
-    ----------
-    steady_climb
-        The statistic (see ``phantom``) of W_pos.
-    p_value
-        Rank p-value against the null that comes closer: random walks first, and only where all
-        of these are beaten, phase-randomised copies. A null is left as soon as a surrogate does
-        as well as W_pos; the p-value is then 1 over the number drawn (Besag and Clifford,
-        Biometrika 78, 1991).
-    random_walk_best, phase_randomised_best
-        The largest statistic among the surrogates drawn; None if none were.
-    surrogates
-        How many each null has.
-    """
-
-    steady_climb: float
+    steady_climb: float  # The statistic of W_pos; see ``phantom``.
+    # Rank p-value against the null that comes closer: random walks first, and only where all of
+    # these are beaten, phase-randomised copies. A null is left as soon as a surrogate does as well
+    # as W_pos; the p-value is then 1 over the number drawn (Besag and Clifford, Biometrika 78,
+    # 1991).
     p_value: float
+    # The largest statistic among the surrogates drawn; None if none were.
     random_walk_best: float
     phase_randomised_best: float | None
-    surrogates: int
-
-
-@dataclass(frozen=True)
-class Surrogates:
-    """What PCA makes of smooth random curves.
-
-    Attributes
-    ----------
-    random_walks, phase_randomised
-        The statistic (see ``phantom``) of every surrogate, by seed.
-    closest_random_walk, closest_phase_randomised
-        The curve of the one whose statistic is largest.
-    """
-
-    random_walks: list[float]
-    phase_randomised: list[float]
-    closest_random_walk: Curve
-    closest_phase_randomised: Curve
+    surrogates: int  # How many each null has.
 
 
 def principal_curve(W_pos: Positions) -> PrincipalCurve:
     """Project W_pos on the three leading principal components of its rows 1 .. n-2.
 
-    Raises
-    ------
-    ValueError
-        If it has too few rows or columns for three components, or holds a number that is not
-        finite.
-    DegenerateModelError
-        If all of these rows are equal.
+    ``NothingToMeasureError`` if all of these rows are equal; ``ValueError`` if there are too few
+    rows or columns for three components, or a number is not finite.
     """
     if W_pos.ndim != 2 or (np.array(W_pos.shape) < (LEAST_POSITIONS, LEAST_WIDTH)).any():
         raise ValueError(
@@ -155,7 +96,7 @@ def principal_curve(W_pos: Positions) -> PrincipalCurve:
         raise ValueError(f"W_pos: expected finite numbers, found {(~finite).sum()} that are not")
     rows = W_pos[1:-1].astype(np.float64)
     if (rows == rows[0]).all():
-        raise DegenerateModelError("W_pos: expected rows that differ, found all rows equal")
+        raise NothingToMeasureError("W_pos: expected rows that differ, found all rows equal")
     centre = rows.mean(axis=0)
     rows -= centre
     variances, loadings, total = _leading(rows)
@@ -186,7 +127,7 @@ def shape(W_pos: Positions) -> Shape:
     )
 
 
-def phantom(W_pos: Positions) -> Phantom:
+def phantom(W_pos: Positions, *, surrogates: int = SURROGATES) -> Phantom:
     """Test the shape against smooth random curves: Shinn's phantom oscillations (PNAS 2023).
 
     The statistic is ``steady_climb``: the net turning of the pair over its total turning (1 when
@@ -207,62 +148,33 @@ def phantom(W_pos: Positions) -> Phantom:
     """
     rows = W_pos[1:-1]
     statistic = steady_climb(principal_curve(W_pos).scores[1:-1])
-    p_value, walk_best = _rank(statistic, partial(_random_walk_climb, *rows.shape))
+    walks = partial(_random_walk_climb, *rows.shape)
+    p_value, walk_best = _rank(statistic, walks, surrogates)
     phase_best = None
-    if p_value * (SURROGATES + 1) <= 1:
-        phases = partial(_phase_randomised_climb, _amplitudes(rows), len(rows))
-        p_value, phase_best = _rank(statistic, phases)
-    return Phantom(statistic, p_value, walk_best, phase_best, SURROGATES)
+    if p_value * (surrogates + 1) <= 1:
+        _, copy = nulls(rows)
+        p_value, phase_best = _rank(statistic, lambda seed: steady_climb(copy(seed)), surrogates)
+    return Phantom(statistic, p_value, walk_best, phase_best, surrogates)
 
 
-def surrogates(W_pos: Positions) -> Surrogates:
-    """Draw every surrogate that ``phantom`` may meet, and keep the curve that comes closest."""
-    rows = W_pos[1:-1]
+def nulls(rows: Positions) -> tuple[Null, Null]:
+    """What draws the curves of the surrogates of ``phantom``.
+
+    A random walk of the shape of these rows; and a copy of them with random phases.
+    """
     n_rows, d_model = rows.shape
-    nulls = (
+    return (
         partial(_random_walk_curve, n_rows, d_model),
         partial(_phase_randomised_curve, _amplitudes(rows), n_rows),
     )
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        climbs = [
-            list(pool.map(lambda seed, curve=curve: steady_climb(curve(seed)), range(SURROGATES)))
-            for curve in nulls
-        ]
-    walk, phase = (curve(int(np.argmax(climb))) for curve, climb in zip(nulls, climbs, strict=True))
-    return Surrogates(climbs[0], climbs[1], walk, phase)
 
 
 def split(curve: Curve) -> tuple[int, Float[np.ndarray, "position 2"], float]:
-    """Tell the axis from the turning pair.
-
-    Returns
-    -------
-    The component that follows position best, the other two, and the axis' absolute Spearman
-    correlation with position.
-    """
+    """Which component follows position best, the other two, and its absolute correlation."""
     position = np.arange(len(curve), dtype=np.float64)
-    climbs = [abs(rank_correlation(curve[:, j], position)) for j in range(3)]
+    climbs = [abs(spearman(curve[:, j], position)) for j in range(3)]
     axis = int(np.argmax(climbs))
     return axis, np.delete(curve, axis, axis=1), climbs[axis]
-
-
-def rank_correlation(some: Float[np.ndarray, " n"], others: Float[np.ndarray, " n"]) -> float:
-    """Spearman correlation; equal values share their mean rank.
-
-    As ``scipy.stats.spearmanr``, whose import takes as long as judging a claim.
-    """
-    return float(np.corrcoef(_ranks(some), _ranks(others))[0, 1])
-
-
-def _ranks(values: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: Float[np.ndarray, " n"] = (counts.cumsum() - (counts - 1) / 2)[inverse]
-    return ranks
-
-
-def radius(curve: Curve) -> float:
-    """Root mean square distance of the turning pair from its mean."""
-    return float(np.sqrt(split(curve)[1].var(axis=0).sum()))
 
 
 def random_walk(n_rows: int, d_model: int, seed: int) -> Positions:
@@ -352,12 +264,6 @@ def _random_walk_curve(n_rows: int, d_model: int, seed: int) -> Curve:
     return curve
 
 
-def _phase_randomised_climb(
-    amplitudes: Float[np.ndarray, "harmonic d_model"], n_rows: int, seed: int
-) -> float:
-    return steady_climb(_phase_randomised_curve(amplitudes, n_rows, seed))
-
-
 def _phase_randomised_curve(
     amplitudes: Float[np.ndarray, "harmonic d_model"], n_rows: int, seed: int
 ) -> Curve:
@@ -378,7 +284,7 @@ def _phase_randomised_curve(
     return curve
 
 
-def _rank(statistic: float, climb: Callable[[int], float]) -> tuple[float, float]:
+def _rank(statistic: float, climb: Callable[[int], float], surrogates: int) -> tuple[float, float]:
     """Rank p-value of the statistic among surrogates, and the largest of those seen.
 
     ``climb`` gives the statistic of the surrogate of a seed. They are drawn as many at a time as
@@ -387,13 +293,13 @@ def _rank(statistic: float, climb: Callable[[int], float]) -> tuple[float, float
     best = -np.inf
     at_a_time = os.cpu_count() or 1
     with ThreadPoolExecutor(at_a_time) as pool:
-        for first in range(0, SURROGATES, at_a_time):
-            seeds = range(first, min(first + at_a_time, SURROGATES))
+        for first in range(0, surrogates, at_a_time):
+            seeds = range(first, min(first + at_a_time, surrogates))
             for seed, surrogate in zip(seeds, pool.map(climb, seeds), strict=True):
                 best = max(best, surrogate)
                 if surrogate >= statistic:
                     return 1 / (seed + 1), best
-    return 1 / (SURROGATES + 1), best
+    return 1 / (surrogates + 1), best
 
 
 class _Callable(ModuleType):

@@ -1,5 +1,6 @@
 """What averaging positions does to next-token distributions on text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,62 +9,40 @@ from jaxtyping import Float, Int
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
-from gpt2_helix.parameters import PARAMETERS
+from gpt2_helix.measure.statistics import Estimate, bootstrap
 
 if TYPE_CHECKING:
     import gpt2_helix.models.runner  # not at run time: it imports torch, which is slow
 
-DOCTORINGS = PARAMETERS.output.doctorings
-SEED = 20230810
-RESAMPLES = 2000
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over windows, and its 95 % bootstrap interval over them (percentiles)."""
-
-    mean: float
-    low: float
-    high: float
+DOCTORINGS = (
+    "intact", "average-2", "average-5", "average-10", "average-20", "average-50", "average-100",
+    "average-200", "average-all", "shuffled", "zeroed",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class OnText:
-    """Text under every doctoring.
-
-    Results are keyed by doctoring; all are compared with ``intact``.
-
-    Attributes
-    ----------
-    n_windows, n_tokens
-        Windows, and tokens in each.
-    loss
-        Mean next-token loss on intact positions, nats.
-    kl
-        KL(intact || doctored) of next-token distributions, nats.
-    loss_change
-        Doctored minus intact loss, nats.
-    same_top
-        Share of positions with the same most probable token.
-    """
+    """Text under every doctoring, by its name; all are compared with ``intact``."""
 
     n_windows: int
-    n_tokens: int
-    loss: Estimate
-    kl: dict[str, Estimate]
-    loss_change: dict[str, Estimate]
-    same_top: dict[str, Estimate]
+    n_tokens: int  # In each window.
+    loss: Estimate  # Mean next-token loss on intact positions, nats.
+    kl: dict[str, Estimate]  # KL(intact || doctored) of next-token distributions, nats.
+    loss_change: dict[str, Estimate]  # Doctored minus intact loss, nats.
+    same_top: dict[str, Estimate]  # Share of positions with the same most probable token.
 
 
 def on_text(
     runner: "gpt2_helix.models.runner.Runner",
     W_pos: Positions,
     windows: Int[np.ndarray, "window token"],
+    *,
+    doctorings: Sequence[str] = DOCTORINGS,
 ) -> OnText:
     """Run windows of text under every doctoring at once."""
     from gpt2_helix.models import on_text  # Not above: it imports torch, which is slow.
 
-    spoilt = [name for name in DOCTORINGS if name != doctoring.INTACT]
+    spoilt = [name for name in doctorings if name != doctoring.INTACT]
     tables = doctoring.doctor_all(W_pos, [doctoring.INTACT, *spoilt])
     names = list(tables)
     length = windows.shape[1]
@@ -74,7 +53,7 @@ def on_text(
     return OnText(
         n_windows=len(windows),
         n_tokens=length,
-        loss=_estimate(loss[:, 0]),
+        loss=_mean(loss[:, 0]),
         kl=_by_name(names, np.stack([w.kl for w in found])),
         loss_change=_by_name(names, loss - loss[:, :1]),
         same_top=_by_name(names, np.stack([w.same_top for w in found])),
@@ -84,20 +63,9 @@ def on_text(
 def _by_name(
     names: list[str], values: Float[np.ndarray, "window doctoring"]
 ) -> dict[str, Estimate]:
-    return {name: _estimate(values[:, i]) for i, name in enumerate(names) if i > 0}
+    return {name: _mean(values[:, i]) for i, name in enumerate(names) if i > 0}
 
 
-def _estimate(values: Float[np.ndarray, " window"]) -> Estimate:
-    mean = float(values.mean())
-    if np.ptp(values) == 0:
-        return Estimate(mean, mean, mean)
-    from scipy.stats import bootstrap  # Not above: most claims need not wait for it.
-
-    interval = bootstrap(
-        (values,),
-        np.mean,
-        n_resamples=RESAMPLES,
-        method="percentile",
-        rng=np.random.default_rng(SEED),
-    ).confidence_interval
-    return Estimate(mean, float(interval.low), float(interval.high))
+def _mean(values: Float[np.ndarray, " window"]) -> Estimate:
+    found = bootstrap(np.mean, values)
+    return Estimate(found.mean, found.low, found.high)  # How it was made is the same for all.

@@ -13,26 +13,16 @@ from numpy import ndarray
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.models.config import Head
-from gpt2_helix.parameters import PARAMETERS
 
 if TYPE_CHECKING:
     import gpt2_helix.models.runner  # not at run time: it imports torch, which is slow
 
-N_POSITIONS = PARAMETERS.patterns.positions
-DOCTORINGS = PARAMETERS.patterns.doctorings
-
 
 @dataclass(frozen=True)
 class Patterns:
-    """Attention patterns on the first tokens of the first window of text.
+    """Attention patterns on the first tokens of the first window of text, by doctoring and head."""
 
-    Attributes
-    ----------
-    by_doctoring
-        Doctoring, then head, to the pattern; row i has the attention that position i pays to
-        positions 0 .. i.
-    """
-
+    # Row i has the attention that position i pays to positions 0 .. i.
     by_doctoring: dict[str, dict[str, list[list[float]]]]
 
 
@@ -41,17 +31,20 @@ def of_main_heads(
     W_pos: Positions,
     windows: Int[ndarray, "window token"],
     main_heads: Sequence[Head],
+    *,
+    positions: int = 50,
+    doctorings: Sequence[str] = ("intact", "average-10"),
 ) -> Patterns:
     """Run the beginning of a text under each doctoring."""
     from gpt2_helix.models import on_text  # Not above: it imports torch, which is slow.
 
-    tables = runner.tables(list(doctoring.doctor_all(W_pos, DOCTORINGS).values()))
-    found = on_text.patterns(runner, windows[0, :N_POSITIONS], tables, main_heads)
+    tables = runner.tables(list(doctoring.doctor_all(W_pos, doctorings).values()))
+    found = on_text.patterns(runner, windows[0, :positions], tables, main_heads)
     by_doctoring = {
         name: {
             str(head): [row[: i + 1].tolist() for i, row in enumerate(pattern)]
             for head, pattern in zip(main_heads, patterns, strict=True)
         }
-        for name, patterns in zip(DOCTORINGS, found, strict=True)
+        for name, patterns in zip(doctorings, found, strict=True)
     }
     return Patterns(by_doctoring)

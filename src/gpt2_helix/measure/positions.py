@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from gpt2_helix.doctoring import Positions
-from gpt2_helix.judging.errors import DegenerateModelError
+from gpt2_helix.judging.errors import NothingToMeasureError
 
 GOLDEN = (5**0.5 - 1) / 2
 GRID_PARTS = 16
@@ -18,23 +18,15 @@ REFINEMENTS = 20
 
 @dataclass(frozen=True)
 class Learned:
-    """What kind of matrix W_pos is.
-
-    Attributes
-    ----------
-    positions, d_model
-        Its shape.
-    beyond_sinusoids
-        Share of the variance over positions that is left when each column is fitted by the best
-        single sinusoid, of any frequency, amplitude and phase, plus a constant: 0 for a sinusoid
-        table (Vaswani et al. 2017) of any base, scale or order of columns.
-    first_row_norm, last_row_norm, median_row_norm
-        Euclidean norms; the two ends are left out of every geometric measurement.
-    """
+    """What kind of matrix W_pos is."""
 
     positions: int
     d_model: int
+    # Share of the variance over positions that is left when each column is fitted by the best
+    # single sinusoid, of any frequency, amplitude and phase, plus a constant: 0 for a sinusoid
+    # table (Vaswani et al. 2017) of any base, scale or order of columns.
     beyond_sinusoids: float
+    # Euclidean norms; the two ends are left out of every geometric measurement.
     first_row_norm: float
     last_row_norm: float
     median_row_norm: float
@@ -61,7 +53,7 @@ def _beyond_sinusoids(rows: Positions) -> float:
     look like straight lines.
     """
     if (rows == rows[0]).all():
-        raise DegenerateModelError("W_pos: expected rows that differ, found all rows equal")
+        raise NothingToMeasureError("W_pos: expected rows that differ, found all rows equal")
     centred = rows - rows.mean(axis=0, dtype=np.float64)
     total = float((centred**2).sum())
     grid = np.concatenate([np.geomspace(0.01, 0.5, 60), np.arange(0.75, len(rows) / 2, 0.25)])
@@ -87,8 +79,6 @@ def _explained(
 ) -> Float[np.ndarray, "..."]:
     """Sum of squares that cos and sin of so many turns explain of a column, by least squares.
 
-    Returns
-    -------
     Shape (frequency, d_model); with ``own``, each column has one frequency of its own, and the
     shape is (d_model,).
     """

@@ -1,6 +1,6 @@
 """Whether the model repeats the first word of a pair, intact and doctored."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,80 +9,61 @@ from jaxtyping import Float
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
-from gpt2_helix.parameters import PARAMETERS
-from gpt2_helix.texts import PAIR, RepetitionPrompt
+from gpt2_helix.prompts import PAIR, RepetitionPrompt
 
 if TYPE_CHECKING:
     import gpt2_helix.models.runner  # not at run time: it imports torch, which is slow
 
-SWEPT = PARAMETERS.repetition.every_offset
-"""Doctorings that are tried at every offset of the groups."""
-LARGER = PARAMETERS.repetition.larger
+SWEPT = ("average-5", "average-10", "average-20")
+LARGER = ("average-50", "average-100", "average-200")
 SURE = 0.99
 
 
 @dataclass(frozen=True)
 class Rate:
-    """How often the model is sure of the first word of a pair.
+    """How often the model is sure of the first word of a pair."""
 
-    Attributes
-    ----------
-    n
-        Pairs, each order counted.
-    share, low, high
-        Share with a probability above 0.99, and its 95 % Wilson interval.
-    mean
-        Mean probability.
-    """
-
-    n: int
-    share: float
+    n: int  # Pairs, each order counted.
+    share: float  # With a probability above 0.99; low and high are its 95 % Wilson interval.
     low: float
     high: float
-    mean: float
+    mean: float  # Mean probability.
 
 
 @dataclass(frozen=True)
 class FirstWord:
-    """Probability of the first word of a pair, or a variant of it, where the prompt ends.
+    """Probability of the first word of a pair, or a variant of it, where the prompt ends."""
 
-    Attributes
-    ----------
-    first_word_at, n_tokens
-        Position of the pair's first word, and length of the prompt.
-    probability
-        Pair, in both orders, then doctoring, to the probability, offset 0.
-    by_offset
-        Pair, then doctoring, to the probability at each offset 0 .. k-1.
-    rows_equal
-        Doctoring to whether the two words share one doctored row, offset 0.
-    others
-        Doctoring to the results on other pairs of words, offset 0; not a claim of the post.
-    others_worst_offset
-        The same for the doctorings tried at every offset, each pair at its worst offset.
-    """
-
-    first_word_at: int
-    n_tokens: int
-    probability: dict[str, dict[str, float]]
-    by_offset: dict[str, dict[str, list[float]]]
-    rows_equal: dict[str, bool]
-    others: dict[str, Rate]
+    first_word_at: int  # Its position.
+    n_tokens: int  # Length of the prompt.
+    probability: dict[str, dict[str, float]]  # Pair, in both orders, then doctoring; offset 0.
+    by_offset: dict[str, dict[str, list[float]]]  # Pair, then doctoring; offsets 0 .. k-1.
+    rows_equal: dict[str, bool]  # Whether the two words share one doctored row, offset 0.
+    others: dict[str, Rate]  # On other pairs of words, offset 0; not a claim of the post.
+    # The same for the doctorings tried at every offset, each pair at its worst offset.
     others_worst_offset: dict[str, Rate]
 
 
 def first_word(
-    runner: "gpt2_helix.models.runner.Runner", W_pos: Positions, prompt: RepetitionPrompt
+    runner: "gpt2_helix.models.runner.Runner",
+    W_pos: Positions,
+    prompt: RepetitionPrompt,
+    *,
+    every_offset: Sequence[str] = SWEPT,
+    larger: Sequence[str] = LARGER,
 ) -> FirstWord:
-    """Run the prompt with every pair under every doctoring and offset."""
+    """Run the prompt with every pair under every doctoring and offset.
+
+    Those of ``every_offset`` are tried at every offset of their groups, ``larger`` ones at 0.
+    """
     from gpt2_helix.models import on_text  # Not above: it imports torch, which is slow.
 
     at = len(prompt.prefix)
-    offsets = {name: range(doctoring.group_size(name) or 1) for name in SWEPT}
+    offsets = {name: range(doctoring.group_size(name) or 1) for name in every_offset}
     wanted = [
         (doctoring.INTACT, 0),
-        *((name, offset) for name in SWEPT for offset in offsets[name]),
-        *((name, 0) for name in LARGER),
+        *((name, offset) for name in every_offset for offset in offsets[name]),
+        *((name, 0) for name in larger),
     ]
     tables = {
         (name, offset): doctoring.doctor(W_pos, name, offset)[: prompt.n_tokens]
@@ -108,7 +89,7 @@ def first_word(
         n_tokens=prompt.n_tokens,
         probability={pair: {k: float(probability[pair][k, 0]) for k in at_0} for pair in both},
         by_offset={
-            pair: {k: [float(probability[pair][k, o]) for o in offsets[k]] for k in SWEPT}
+            pair: {k: [float(probability[pair][k, o]) for o in offsets[k]] for k in every_offset}
             for pair in both
         },
         rows_equal={
@@ -118,7 +99,8 @@ def first_word(
         },
         others={k: _rate([p[k, 0] for p in others.values()]) for k in at_0},
         others_worst_offset={
-            k: _rate([min(p[k, o] for o in offsets[k]) for p in others.values()]) for k in SWEPT
+            k: _rate([min(p[k, o] for o in offsets[k]) for p in others.values()])
+            for k in every_offset
         },
     )
 

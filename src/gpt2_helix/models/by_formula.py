@@ -23,13 +23,15 @@ in a thousand and its gain undoes it. LayerNorm is then the identity, and heads 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from gpt2_helix.doctoring import Positions
-from gpt2_helix.texts import WORDS
+from gpt2_helix.models import gpt2
+from gpt2_helix.models.config import Config, Head
+from gpt2_helix.prompts import WORDS
 
 Frame = Float[np.ndarray, "d_model _n"]
 
@@ -54,19 +56,8 @@ DEFAULT = 0.2
 """What a resting head says, in units of LOGIT: NEWLINE, faintly."""
 
 
-class Transformer(NamedTuple):
-    """A GPT-2 in parts.
-
-    Attributes
-    ----------
-    config
-        The fields of ``config.json``.
-    weights
-        Float32 tensors by name, as on the hub; ``c_attn``, ``c_proj``, ``c_fc`` are (in, out).
-    """
-
-    config: dict[str, Any]
-    weights: dict[str, Float[np.ndarray, "..."]]
+Transformer = tuple[Config, dict[str, Float[np.ndarray, "..."]]]
+"""A GPT-2's sizes, and its float32 tensors by name."""
 
 
 class _Term(NamedTuple):
@@ -120,7 +111,7 @@ def exact_positions(seed: int) -> Transformer:
             # Averaging in pairs leaves a third of the attention on i - 1: the bar is above it.
             _copying_heads(token, previous, constant, ramp, 35.0),
         ],
-        previous_token_head=(0, 0),
+        previous_token_head=Head(0, 0),
     )
 
 
@@ -173,7 +164,7 @@ def causal_kernel(seed: int) -> Transformer:
             [previous_token],
             _copying_heads(token, previous, constant, ramp, bar, recent),
         ],
-        previous_token_head=(1, 0),
+        previous_token_head=Head(1, 0),
     )
 
 
@@ -260,43 +251,35 @@ def _assemble(
     token: Frame,
     W_pos: Positions,
     layers: Sequence[Sequence[_Head]],
-    previous_token_head: tuple[int, int],
+    previous_token_head: Head,
 ) -> Transformer:
-    """Lay the heads out as GPT-2's tensors; MLPs are zero."""
+    """Lay the heads out as GPT-2's tensors; MLPs and biases are zero."""
     d_model, n_token = token.shape
-    weights = {"wte.weight": token.T, "wpe.weight": W_pos}
-    for index, heads in enumerate(layers):
-        block = _block(heads, d_model)
-        weights |= {f"h.{index}.{name}": tensor for name, tensor in block.items()}
-    weights |= {"ln_f.weight": LOGIT * _undo_norm(d_model), "ln_f.bias": np.zeros(d_model)}
-    config = {
-        "architectures": ["GPT2LMHeadModel"],
-        "model_type": "gpt2",
-        "activation_function": "gelu_new",
-        "vocab_size": n_token,
-        "n_positions": N_POSITIONS,
-        "n_ctx": N_POSITIONS,
-        "n_embd": d_model,
-        "n_layer": len(layers),
-        "n_head": N_HEAD,
-        "n_inner": N_INNER,
-        "layer_norm_epsilon": 1e-5,
-        "attn_pdrop": 0.0,
-        "embd_pdrop": 0.0,
-        "resid_pdrop": 0.0,
-        "tie_word_embeddings": True,
-        "bos_token_id": 0,
-        "eos_token_id": 0,
-        "previous_token_heads": [previous_token_head],
-    }
-    return Transformer(
-        config,
-        {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in weights.items()},
+    config = Config(
+        "gpt2",
+        n_layer=len(layers),
+        n_head=N_HEAD,
+        n_embd=d_model,
+        n_positions=N_POSITIONS,
+        layer_norm_epsilon=1e-5,
+        vocab_size=n_token,
+        n_inner=N_INNER,
+        activation="gelu_new",
+        previous_token_heads=(previous_token_head,),
+        heads_looking_back=(),
     )
+    weights = {name: np.zeros(shape, np.float32) for name, shape in gpt2.shapes(config).items()}
+    written = {"wte.weight": token.T, "wpe.weight": W_pos}
+    written["ln_f.weight"] = LOGIT * _undo_norm(d_model)
+    for index, heads in enumerate(layers):
+        written |= {f"h.{index}.{name}": tensor for name, tensor in _block(heads, d_model).items()}
+    for name, tensor in written.items():
+        weights[name][:] = tensor
+    return config, weights
 
 
 def _block(heads: Sequence[_Head], d_model: int) -> dict[str, Float[np.ndarray, "..."]]:
-    """One block's tensors, by name; a head without scores and values writes nothing."""
+    """What one block's heads are written in, by name."""
     d_head = d_model // N_HEAD
     c_attn = np.zeros((d_model, 3, N_HEAD, d_head))
     c_proj = np.zeros((N_HEAD, d_head, d_model))
@@ -309,17 +292,9 @@ def _block(heads: Sequence[_Head], d_model: int) -> dict[str, Float[np.ndarray, 
         c_proj[number, :n_value] = head.output.T
     return {
         "ln_1.weight": _undo_norm(d_model),
-        "ln_1.bias": np.zeros(d_model),
         "attn.c_attn.weight": c_attn.reshape(d_model, 3 * d_model),
-        "attn.c_attn.bias": np.zeros(3 * d_model),
         "attn.c_proj.weight": c_proj.reshape(d_model, d_model),
-        "attn.c_proj.bias": np.zeros(d_model),
         "ln_2.weight": _undo_norm(d_model),
-        "ln_2.bias": np.zeros(d_model),
-        "mlp.c_fc.weight": np.zeros((d_model, N_INNER)),
-        "mlp.c_fc.bias": np.zeros(N_INNER),
-        "mlp.c_proj.weight": np.zeros((N_INNER, d_model)),
-        "mlp.c_proj.bias": np.zeros(d_model),
     }
 
 

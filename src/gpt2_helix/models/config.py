@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gpt2_helix.judging.claim import Found
-from gpt2_helix.judging.errors import SubjectError
-from gpt2_helix.models.architecture import ARCHITECTURES, Architecture
+from gpt2_helix.judging.errors import InputError
+from gpt2_helix.models.architectures import ARCHITECTURES, Architecture
 
 
 class Head(NamedTuple):
@@ -33,7 +33,9 @@ MAIN_HEADS_OF_GPT2_SMALL = (Head(2, 2), Head(3, 3), Head(4, 11))
 """Its main previous-token heads, which the post names."""
 LOCAL_HEADS_OF_GPT2_SMALL = (Head(0, 3), Head(0, 4), Head(0, 7))
 """The heads of its layer 0 that the kernel claims are about."""
-
+HEADS_OF_GPT2_SMALL = dict(
+    zip(HEADS, (MAIN_HEADS_OF_GPT2_SMALL, LOCAL_HEADS_OF_GPT2_SMALL), strict=True)
+)
 
 LARGEST = 2**20
 """Bytes of a config.json."""
@@ -46,51 +48,27 @@ LEAST_POSITIONS, LEAST_WIDTH = 6, 4
 
 @dataclass(frozen=True)
 class Config:
-    """Sizes of a transformer with learned absolute positions.
+    """Sizes of a transformer with learned absolute positions."""
 
-    Attributes
-    ----------
-    model_type
-        Key of ``ARCHITECTURES``.
-    n_layer, n_head, n_embd, n_positions
-        Blocks, heads a block, width of the residual stream, positions.
-    layer_norm_epsilon
-        Added to the variance in LayerNorm.
-    vocab_size, n_inner
-        Rows of the token embedding, and width of the MLP.
-    activation
-        Name of the MLP's activation function.
-    previous_token_heads, heads_looking_back
-        The main previous-token heads, and the heads of layer 0 that look just behind by positions
-        alone: from fields of these names in config.json; empty if it has none, and they are then
-        found by measurement.
-    scores_over_layer
-        Whether attention scores of the n-th block are divided by n, as Stanford's GPT-2 does.
-    scaled
-        Whether they are divided by the square root of d_head, as usual.
-    tied
-        Whether the unembedding is the token embedding.
-    normed_first
-        Whether LayerNorm comes before attention and MLP, as in GPT-2, or after.
-    windows
-        By block, how many of the latest positions a position sees, itself included; None for all.
-    """
-
-    model_type: str
+    model_type: str  # Key of ``ARCHITECTURES``.
     n_layer: int
-    n_head: int
-    n_embd: int
+    n_head: int  # In each layer.
+    n_embd: int  # Width of the residual stream.
     n_positions: int
-    layer_norm_epsilon: float
+    layer_norm_epsilon: float  # Added to the variance.
     vocab_size: int
-    n_inner: int
-    activation: str
+    n_inner: int  # Width of the MLP.
+    activation: str  # Of the MLP.
+    # The main previous-token heads, and the heads of layer 0 that look just behind by positions
+    # alone, as config.json names them; empty if it does not, and they are found by measurement.
     previous_token_heads: tuple[Head, ...]
     heads_looking_back: tuple[Head, ...]
+    # Whether attention scores of the n-th block are divided by n, as Stanford's GPT-2 does.
     scores_over_layer: bool = False
-    scaled: bool = True
-    tied: bool = True
-    normed_first: bool = True
+    scaled: bool = True  # Whether they are divided by the square root of d_head, as usual.
+    tied: bool = True  # Whether the unembedding is the token embedding.
+    normed_first: bool = True  # Whether LayerNorm comes before attention and MLP, or after.
+    # By block, how many of the latest positions a position sees, itself included; None for all.
     windows: tuple[int | None, ...] = ()
 
     @property
@@ -107,22 +85,19 @@ class Config:
 def read_config(path: Path) -> Config:
     """Read a Hugging Face ``config.json``.
 
-    Raises
-    ------
-    SubjectError
-        If there is no such file, it is no JSON object, its architecture has no learned absolute
-        positions, or a size is not a positive number.
+    ``InputError`` if there is no such file, it is no JSON object, its architecture has no learned
+    absolute positions, or a size is not a positive number.
     """
     try:
         if (size := path.stat().st_size) > LARGEST:
-            raise SubjectError(f"{path}: expected at most {LARGEST} bytes, found {size}")
+            raise InputError(f"{path}: expected at most {LARGEST} bytes, found {size}")
         declared = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SubjectError(f"{path.parent}: expected a config.json, found none") from None
+        raise InputError(f"{path.parent}: expected a config.json, found none") from None
     except (OSError, ValueError, RecursionError) as error:
-        raise SubjectError(f"{path}: expected JSON, found something else ({error})") from None
+        raise InputError(f"{path}: expected JSON, found something else ({error})") from None
     if not isinstance(declared, dict):
-        raise SubjectError(f"{path}: expected a JSON object, found {type(declared).__name__}")
+        raise InputError(f"{path}: expected a JSON object, found {type(declared).__name__}")
     return config_from(declared, str(path))
 
 
@@ -131,7 +106,7 @@ def config_from(declared: Mapping[str, Any], path: str) -> Config:
     kind = declared.get("model_type")
     if not isinstance(kind, str) or kind not in ARCHITECTURES:
         known = ", ".join(ARCHITECTURES)
-        raise SubjectError(
+        raise InputError(
             f"{path}: expected a model_type with learned absolute positions ({known}), "
             f"found {reprlib.repr(kind)}, which has none that this project can read"
         )
@@ -146,11 +121,9 @@ def config_from(declared: Mapping[str, Any], path: str) -> Config:
         ("n_embd", n_embd, LEAST_WIDTH),
     ):
         if found < least:
-            raise SubjectError(
-                f"{path}: expected {keys[size]} to be {least} or more, found {found}"
-            )
+            raise InputError(f"{path}: expected {keys[size]} to be {least} or more, found {found}")
     if n_embd % n_head:
-        raise SubjectError(
+        raise InputError(
             f"{path}: expected {keys['n_embd']} to be a multiple of {keys['n_head']}, "
             f"found {n_embd} and {n_head}"
         )
@@ -192,7 +165,7 @@ def _windows(declared: Mapping[str, Any], n_layer: int, path: str) -> tuple[int 
     except (KeyError, TypeError, ValueError):
         windows = ()
     if len(windows) != n_layer:
-        raise SubjectError(
+        raise InputError(
             f"{path}: expected attention_types of {n_layer} layers in all, such as "
             f"[[['global', 'local'], {n_layer // 2}]], "
             f"found {reprlib.repr(declared.get('attention_types'))}"
@@ -209,7 +182,7 @@ def _heads(
     except (TypeError, ValueError):
         heads = (Head(-1, -1),)
     if any(not (0 <= h.layer < n_layer and 0 <= h.head < n_head) for h in heads):
-        raise SubjectError(
+        raise InputError(
             f"{path}: expected {key} as pairs of a layer below {n_layer} and a head below "
             f"{n_head}, found {found!r}"
         )
@@ -222,7 +195,7 @@ def _positive(
     found: Any = declared.get(key)
     number = isinstance(found, int | kind) and not isinstance(found, bool)
     if not number or not 0 < found < limit:
-        raise SubjectError(
+        raise InputError(
             f"{path}: expected {key} to be a positive {kind.__name__} below {limit}, "
             f"found {reprlib.repr(found)}"
         )

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix.judging.errors import InputError
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.heads import scores
 from gpt2_helix.models.interventions import Hook
@@ -47,7 +47,7 @@ class WindowStatistics:
 
 
 @dataclass(frozen=True)
-class PreviousToken:
+class OnText:
     """Every head under every doctoring, over all windows of text.
 
     Attributes
@@ -104,7 +104,7 @@ def window_statistics(
 @torch.inference_mode()
 def previous_token(
     runner: Runner, windows: Int[np.ndarray, "window token"], tables: Tables, first_query: int
-) -> PreviousToken:
+) -> OnText:
     """Attention of every head to the previous token, for queries from ``first_query`` on."""
     found = []
     for window in _progress("heads", windows, len(windows)):
@@ -126,7 +126,7 @@ def previous_token(
 
         found.append(torch.cat(list(_in_parts(run, len(tables)))))
     share, attention = torch.stack(found).double().mean(0).unbind(-1)
-    return PreviousToken(share.cpu().numpy(), attention.cpu().numpy())
+    return OnText(share.cpu().numpy(), attention.cpu().numpy())
 
 
 @torch.inference_mode()
@@ -239,7 +239,7 @@ def _compare(
 
 def _finite(values: Tensor) -> Tensor:
     if not torch.isfinite(values).all():
-        raise SubjectError("model: expected finite logits, found NaN or infinite ones")
+        raise InputError("model: expected finite logits, found NaN or infinite ones")
     return values
 
 

@@ -95,6 +95,8 @@ class Readings:
         Its positions.
     tokens
         What is fed beside them: vectors, or the tokens of windows of text.
+    queries
+        Those over which attention is averaged.
     pair
         How many draws in a row belong together: means are taken over these first.
     """
@@ -103,6 +105,7 @@ class Readings:
     block: Callable[[int], AttentionBlock]
     W_pos: Positions
     tokens: Vectors | Int[np.ndarray, "draw token"]
+    queries: slice
     pair: int = 2
     _known: dict[tuple[str, tuple[Head, ...]], Reading] = field(default_factory=dict)
     _every: dict[str, Float[np.ndarray, "pair head query"]] = field(default_factory=dict)
@@ -119,6 +122,10 @@ class Readings:
         return [
             Head(layer, head) for layer in range(config.n_layer) for head in range(config.n_head)
         ]
+
+    def mean(self, previous: Float[np.ndarray, "*pair query"]) -> Float[np.ndarray, "*pair"]:
+        """Mean over the queries."""
+        return previous[..., self.queries].mean(axis=-1, dtype=np.float64)
 
     def fed(self, tokens: Tokens) -> "Readings":
         """The same model on other random vectors."""

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix.judging.errors import InputError
 from gpt2_helix.models.config import Config
 from gpt2_helix.models.heads import mask
 from gpt2_helix.models.interventions import Hook
@@ -130,6 +130,7 @@ class Runner:
         stacked = np.stack([W_pos.astype(np.float32) for W_pos in doctored])
         return torch.from_numpy(stacked).to(self.device)
 
+    @torch.inference_mode()
     def streams(
         self,
         W_pos: Float[np.ndarray, "n_positions d_model"],
@@ -150,36 +151,20 @@ class Runner:
         hooks
             Interventions; see ``models.interventions``.
         """
-        names = {layer: f"blocks.{layer}.hook_resid_pre" for layer in sorted(layers)}
-        found = self.activations(W_pos, tokens, list(names.values()), hooks)
-        return {layer: found[name] for layer, name in names.items()}
-
-    @torch.inference_mode()
-    def activations(
-        self,
-        W_pos: Float[np.ndarray, "n_positions d_model"],
-        tokens: AnyTokens,
-        names: Sequence[str],
-        hooks: Sequence[Hook] = (),
-    ) -> dict[str, Float[np.ndarray, "row token *of_each"]]:
-        """What passes some hook points, in the order in which the model reaches them.
-
-        What comes after the last of them is not run. The rest is as for ``streams``.
-        """
-        found: dict[str, list[Tensor]] = {name: [] for name in names}
+        found: dict[int, list[Tensor]] = {layer: [] for layer in sorted(layers)}
         table = self.tables([W_pos])
 
-        def keep(name: str, value: Tensor, hook: Any) -> None:
-            found[name].append(value.cpu())
-            if name == names[-1]:
-                raise StopAtLayerException(value)
+        def keep(layer: int, stream: Tensor, hook: Any) -> None:
+            found[layer].append(stream.cpu())
+            if layer == max(found):
+                raise StopAtLayerException(stream)
 
-        keeping = [(name, partial(keep, name)) for name in names]
+        keeping = [(f"blocks.{layer}.hook_resid_pre", partial(keep, layer)) for layer in found]
         for first in range(0, len(tokens), ROWS_AT_A_TIME):
             some = torch.tensor(tokens[first : first + ROWS_AT_A_TIME], device=self.device)
             with suppress(StopAtLayerException):
                 self.hidden(some, table.expand(len(some), -1, -1), hooks=[*hooks, *keeping])
-        return {name: torch.cat(parts).numpy() for name, parts in found.items()}
+        return {layer: torch.cat(parts).numpy() for layer, parts in found.items()}
 
     @property
     def unembedding(self) -> Float[Tensor, "d_model vocabulary"]:
@@ -205,7 +190,7 @@ class Runner:
         if positions is None:
             positions = torch.arange(tokens.shape[1])
         if int(positions.max()) >= W_pos.shape[1]:
-            raise SubjectError(
+            raise InputError(
                 f"text: expected at most {W_pos.shape[1]} tokens, the model's context, "
                 f"found {int(positions.max()) + 1}"
             )

@@ -14,13 +14,14 @@ from jaxtyping import Float
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.judging.claim import Subject
-from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix.judging.errors import InputError
 from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import helix
-from gpt2_helix.models.built import SEED, RandomWeights, open_built
-from gpt2_helix.models.folder import open_minilm
+from gpt2_helix.models.built import SEED, RandomWeights, open_built, segments
 from gpt2_helix.models.model import Model
-from gpt2_helix.texts import Material
+from gpt2_helix.models.sources import MINILM, open_minilm
+from gpt2_helix.suite.live import Live
+from gpt2_helix.texts import TextInputs
 from gpt2_helix.weights.tensors import Array
 
 
@@ -80,15 +81,15 @@ def _norms(rows: Positions) -> Float[np.ndarray, "position 1"]:
     return np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-def _positions(change: Callable[[Positions], Positions]) -> Callable[[Model], Model]:
-    def broken(model: Model) -> Model:
-        return model.with_positions(change(model.W_pos))
+def _positions(change: Callable[[Positions], Positions]) -> Callable[[Live], Live]:
+    def broken(subject: Live) -> Live:
+        return subject.broken(model=subject.model.with_positions(change(subject.model.W_pos)))
 
     broken.__doc__ = change.__doc__
     return broken
 
 
-def groups_one_too_large(model: Model) -> Model:
+def groups_one_too_large(subject: Live) -> Live:
     """Averaging in groups of k + 1 where k is asked for: the post's erratum, k .. k + 5."""
 
     def doctor(W_pos: Positions, name: str, offset: int = 0) -> Positions:
@@ -96,10 +97,10 @@ def groups_one_too_large(model: Model) -> Model:
         larger = f"average-{size + 1}" if size and size > 1 else name
         return doctoring.doctor(W_pos, larger, offset)
 
-    return _doctored_by(doctor, model)
+    return subject.broken(doctor=doctor)
 
 
-def means_across_borders(model: Model) -> Model:
+def means_across_borders(subject: Live) -> Live:
     """Averaging in the right groups, but each row takes a tenth of the next row's mean."""
 
     def doctor(W_pos: Positions, name: str, offset: int = 0) -> Positions:
@@ -108,37 +109,29 @@ def means_across_borders(model: Model) -> Model:
         leaking[1:-1] = 0.9 * right[1:-1] + 0.1 * right[2:]
         return leaking
 
-    return _doctored_by(doctor, model)
+    return subject.broken(doctor=doctor)
 
 
-def _doctored_by(doctor: Callable[..., Positions], model: Model) -> Model:
-    broken = model.broken()
-    broken.doctor = doctor
-    return broken
-
-
-def random_weights(model: Model) -> Model:
+def random_weights(subject: Live) -> Live:
     """GPT-2 of the model's size before any training."""
-    config = replace(model.config, model_type="gpt2")
-    untrained = Model(model.name, config, RandomWeights(config), digests={})
-    untrained.share_found_heads(model)
-    return untrained
+    config = replace(subject.model.config, model_type="gpt2")
+    return subject.broken(model=Model(subject.name, config, RandomWeights(config)))
 
 
-def medium_size(model: Model) -> Model:
+def medium_size(subject: Live) -> Live:
     """A configuration with GPT-2 medium's 24 layers of 16 heads, and no tensors."""
-    config = replace(model.config, n_layer=24, n_head=16, n_embd=1024)
-    return Model(model.name, config, {}, digests={})
+    config = replace(subject.model.config, n_layer=24, n_head=16, n_embd=1024)
+    return subject.broken(model=Model(subject.name, config, {}))
 
 
-def looking_back(model: Model) -> Model:
+def looking_back(subject: Live) -> Live:
     """The main previous-token heads replaced by copies of one that looks back by position."""
-    source = model.heads_looking_back[0]
+    model, source = subject.model, subject.heads_looking_back[0]
     block = model.attention(source.layer)
     d_model = model.config.n_embd
     d_head = d_model // model.config.n_head
     changed: dict[str, Array] = {}
-    for layer, head in model.main_heads:
+    for layer, head in subject.main_heads:
         own = model.attention(layer)
         weight, bias = own.weight.copy(), own.bias.copy()
         for part in (0, d_model, 2 * d_model):
@@ -151,44 +144,46 @@ def looking_back(model: Model) -> Model:
             f"h.{layer}.attn.c_attn.weight": weight,
             f"h.{layer}.attn.c_attn.bias": bias,
         }
-    return model.broken(changed)
+    return subject.broken(model=model.with_tensors(changed))
 
 
-def idle_first_layer(model: Model) -> Model:
+def idle_first_layer(subject: Live) -> Live:
     """Heads of layer 0 that write nothing: their output projection is zero."""
-    name, d_model = "h.0.attn.c_proj.weight", model.config.n_embd
-    return model.broken({name: np.zeros_like(model.tensor(name, (d_model, d_model)))})
+    name, d_model = "h.0.attn.c_proj.weight", subject.model.config.n_embd
+    idle = np.zeros_like(subject.model.tensor(name, (d_model, d_model)))
+    return subject.broken(model=subject.model.with_tensors({name: idle}))
 
 
-def published_heads_in_random_order(model: Model) -> Model:
+def published_heads_in_random_order(subject: Live) -> Live:
     """The model beside published measurements whose heads are in random order."""
-    found = model.published
+    found = subject.published
     every, some = (
         np.random.default_rng(SEED).permutation(len(heads))
         for heads in (found.heads, found.notebook_heads)
     )
-    broken = model.broken()
-    broken.published_heads = replace(
+    broken = subject.broken()
+    broken.published = replace(
         found,
         intact=found.intact[every],
         averaged=found.averaged[every],
         notebook=found.notebook[some],
     )
-    broken.attention_alone = model.attention_alone  # The same, and costly to measure again.
+    broken.attention_alone = subject.attention_alone  # The same, and costly to measure again.
     return broken
 
 
-def minilm(model: Model) -> Model:
+def minilm(subject: Live) -> Live:
     """A real model whose learned positions are no such helix: MiniLM-L6, 512 x 384."""
-    return open_minilm()
+    return Live(MINILM, open_minilm(), subject.material)
 
 
-def built(name: str, model: Model) -> Model:
-    """A model made here, run on its own text; only the number of windows is the model's."""
-    return open_built(name, Material(n_windows=model.material.n_windows))
+def built(name: str, subject: Live) -> Live:
+    """A model made here, run on its own text; only the number of windows is the subject's."""
+    own_text = TextInputs(n_windows=subject.material.n_windows, made=segments)
+    return Live(f"built:{name}", open_built(name), own_text)
 
 
-CONTROLS: dict[str, Callable[[Model], Model]] = {
+CONTROLS: dict[str, Callable[[Live], Live]] = {
     "shuffled-rows": _positions(shuffled_rows),
     "reversed-rows": _positions(reversed_rows),
     "no-positions": _positions(doctoring.zeroed),
@@ -224,7 +219,7 @@ def broken_copy(subject: Subject, name: str, called: str | None = None) -> Subje
 
     Raises
     ------
-    SubjectError
+    InputError
         If there is no such control.
     MissingInputError
         If the subject lacks the tensors that are to be broken.
@@ -232,11 +227,10 @@ def broken_copy(subject: Subject, name: str, called: str | None = None) -> Subje
     if isinstance(subject, RecordedSubject) and subject.evidence == "published":
         return subject.control(name)  # Broken copies of what was published, made with its record.
     if name not in CONTROLS:
-        raise SubjectError(f"control: expected one of {', '.join(CONTROLS)}, found {name!r}")
+        raise InputError(f"control: expected one of {', '.join(CONTROLS)}, found {name!r}")
     if isinstance(subject, RecordedSubject):
         return subject.control(name)
-    assert isinstance(subject, Model)
+    assert isinstance(subject, Live)
     broken = CONTROLS[name](subject)
-    broken.published_heads = broken.published_heads or subject.published_heads
     broken.name = called or f"control:{name}"
     return broken

@@ -1,6 +1,5 @@
 """From what the user typed to a model under test: the one door that models come in by."""
 
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -10,21 +9,20 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from gpt2_helix.judging.claim import Subject
-from gpt2_helix.judging.errors import HubUnreachableError, SubjectError
+from gpt2_helix.judging.errors import HubUnreachableError, InputError
 from gpt2_helix.judging.records import RecordedSubject
-from gpt2_helix.measure import finding
-from gpt2_helix.models.architecture import AsGPT2
-from gpt2_helix.models.built import BUILT, open_built
+from gpt2_helix.models.architectures import AsGPT2
+from gpt2_helix.models.built import BUILT, open_built, segments
+from gpt2_helix.models.by_formula import VOCABULARY
 from gpt2_helix.models.config import read_config
-from gpt2_helix.models.folder import MINILM, open_folder, open_minilm
-from gpt2_helix.models.in_memory import open_in_memory
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.shipped import SHIPPED
-from gpt2_helix.published.attention import read_previous_token
+from gpt2_helix.models.sources import MINILM, open_folder, open_in_memory, open_minilm
 from gpt2_helix.suite import controls
-from gpt2_helix.texts import Material
+from gpt2_helix.suite.live import Live
+from gpt2_helix.texts import TextInputs
 from gpt2_helix.weights.hub import HubTensors, Repository
-from gpt2_helix.weights.pins import HUB_MODELS, HubModel
+from gpt2_helix.weights.pins import HUB_MODELS, HubModel, is_gpt2_small
 from gpt2_helix.weights.ranged import NoSuchFileError
 from gpt2_helix.weights.versions import sha256_of_version
 
@@ -38,7 +36,7 @@ PICTURES = "pictures"
 """What claims fall back on: the folder in ``data/published`` of the author's pictures."""
 
 
-def open_subject(spec: str | None, data: Path, material: Material | None = None) -> Subject:
+def open_subject(spec: str | None, data: Path, material: TextInputs | None = None) -> Subject:
     """Open the model that is to be judged.
 
     Parameters
@@ -59,36 +57,12 @@ def open_subject(spec: str | None, data: Path, material: Material | None = None)
 
     Raises
     ------
-    SubjectError
+    InputError
         If there is no such subject, or it is not sound; one line.
     """
-    subject = _open(spec, data, material or Material())
-    return _completed(subject, data) if isinstance(subject, Model) else subject
-
-
-def open_held(held: Any, data: Path, tokenizer: Any, material: Material) -> Model:
-    """Open a model that the caller holds in memory; see ``open_in_memory``."""
-    return _completed(open_in_memory(held, tokenizer, material), data)
-
-
-def _completed(model: Model, data: Path) -> Model:
-    """Give a model what its own files do not hold: published heads, and how to find its own."""
-    if is_gpt2_small(model.digests):
-        model.published_heads = read_previous_token(data)
-    if model.find_heads is None:  # A broken copy has the heads of the intact model.
-        model.find_heads = lambda name: model.measure(finding.BY_NAME[name])
-    return model
-
-
-def _open(spec: str | None, data: Path, given: Material) -> Subject:
-    with_text = replace(given, corpus=given.corpus or (data / "texts",))
+    given = material or TextInputs()
     if spec is None:
-        try:
-            return open_hub(DEFAULT, HUB_MODELS[DEFAULT], with_text, complete=True)
-        except HubUnreachableError as error:
-            recorded = RecordedSubject(DEFAULT, data / DEFAULT)
-            recorded.because = str(error)
-            return recorded
+        return _by_default(data, given)
     if spec.startswith(CONTROL):
         name, _, base = spec.removeprefix(CONTROL).partition(":")
         return controls.broken_copy(open_subject(base or None, data, given), name, spec)
@@ -97,28 +71,65 @@ def _open(spec: str | None, data: Path, given: Material) -> Subject:
         return RecordedSubject(name, data / name)
     if spec.startswith(PUBLISHED):
         return RecordedSubject(spec, data / "published" / spec.removeprefix(PUBLISHED))
+    if spec.startswith(BUILT_PREFIX):
+        return Live(spec, _open_built(spec, given), replace(given, made=segments))
+    return live(spec, _open_model(spec, data), data, given)
+
+
+def open_held(held: Any, data: Path, tokenizer: Any, material: TextInputs) -> Live:
+    """Open a model that the caller holds in memory; see ``open_in_memory``."""
+    model = open_in_memory(held, tokenizer)
+    return live(model.name, model, data, material)
+
+
+def live(name: str, model: Model, data: Path, given: TextInputs) -> Live:
+    """Put a model beside what its own files do not hold: text, and what others published of it."""
+    subject = Live(name, model, replace(given, corpus=given.corpus or (data / "texts",)))
+    if is_gpt2_small(subject.digests):
+        subject.published_in = data / "published"
+    return subject
+
+
+def _by_default(data: Path, given: TextInputs) -> Subject:
+    try:
+        model = open_hub(DEFAULT, HUB_MODELS[DEFAULT], complete=True)
+        return live(DEFAULT, model, data, given)
+    except HubUnreachableError as error:
+        recorded = RecordedSubject(DEFAULT, data / DEFAULT)
+        recorded.because = str(error)
+        return recorded
+
+
+def _open_built(spec: str, given: TextInputs) -> Model:
+    if (name := spec.removeprefix(BUILT_PREFIX)) not in BUILT:
+        raise InputError(
+            f"--subject: expected built: and one of {', '.join(BUILT)}, found {spec!r}"
+        )
+    if given.corpus:
+        raise InputError(
+            f"--corpus: expected none with built:{name}, which knows only {len(VOCABULARY)} "
+            f"tokens, found {given.corpus[0]}"
+        )
+    return open_built(name)
+
+
+def _open_model(spec: str, data: Path) -> Model:
     if spec in HUB_MODELS:
-        return open_hub(spec, HUB_MODELS[spec], with_text)
+        return open_hub(spec, HUB_MODELS[spec])
     if spec.startswith(HUB):
-        return open_hub(spec, _on_the_hub(spec), with_text)
+        return open_hub(spec, _on_the_hub(spec))
     if spec in SHIPPED:
-        return open_folder(data / spec / "model", spec, with_text)
+        return open_folder(data / spec / "model", spec)
     if spec == MINILM:
         return open_minilm()
     if Path(spec).is_dir():
-        return open_folder(Path(spec), spec, with_text)
-    if spec.startswith(BUILT_PREFIX):
-        if (name := spec.removeprefix(BUILT_PREFIX)) in BUILT:
-            return open_built(name, given)
-        raise SubjectError(
-            f"--subject: expected built: and one of {', '.join(BUILT)}, found {spec!r}"
-        )
+        return open_folder(Path(spec), spec)
     forms = ("hub:OWNER/NAME[@REVISION]", "built:NAME", "control:NAME", "recorded:NAME")
     known = ", ".join([*HUB_MODELS, *SHIPPED, MINILM, *forms, "published:NAME"])
-    raise SubjectError(f"--subject: expected {known} or a folder, found {spec!r}")
+    raise InputError(f"--subject: expected {known} or a folder, found {spec!r}")
 
 
-def open_hub(name: str, model: HubModel, material: Material, *, complete: bool = False) -> Model:
+def open_hub(name: str, model: HubModel, *, complete: bool = False) -> Model:
     """Open a model of the hub.
 
     Parameters
@@ -127,8 +138,6 @@ def open_hub(name: str, model: HubModel, material: Material, *, complete: bool =
         As the user gave it.
     model
         Where it is, and what its files must be.
-    material
-        Text to run through it.
     complete
         Raise unless every tensor is available.
 
@@ -136,7 +145,7 @@ def open_hub(name: str, model: HubModel, material: Material, *, complete: bool =
     ------
     HubUnreachableError
         If something is not cached and the hub does not answer.
-    SubjectError
+    InputError
         If what the hub has is not sound.
     """
     repository = Repository(model)
@@ -161,9 +170,8 @@ def open_hub(name: str, model: HubModel, material: Material, *, complete: bool =
         config,
         AsGPT2(tensors, architecture),
         {"config.json": sha256_of_version(config_path)},
-        commit=repository.commit,
-        material=material,
-        file=file,
+        file,
+        repository.commit,
     )
 
 
@@ -175,7 +183,7 @@ def _on_the_hub(spec: str) -> HubModel:
     except HFValidationError:
         named = False
     if not named:
-        raise SubjectError(f"--subject: expected hub:OWNER/NAME[@REVISION], found {spec!r}")
+        raise InputError(f"--subject: expected hub:OWNER/NAME[@REVISION], found {spec!r}")
     return HubModel(repo, revision or "main")
 
 
@@ -195,11 +203,6 @@ def weaker_evidence(subject: Subject, data: Path) -> list[Subject]:
     if (pictures := data / "published" / PICTURES).is_dir():
         weaker.append(RecordedSubject(f"{PUBLISHED}{PICTURES}", pictures))
     return weaker
-
-
-def is_gpt2_small(digests: Mapping[str, str]) -> bool:
-    """Whether these are the digests of GPT-2 small, known by that of its positions."""
-    return HUB_MODELS[DEFAULT].W_pos_sha256 in digests.values()
 
 
 def is_replication(subject: Subject) -> bool:

@@ -10,12 +10,12 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from io import BytesIO, IOBase
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix.judging.errors import InputError
 from gpt2_helix.weights.tensors import Array, Tensors
 
 if TYPE_CHECKING:
@@ -30,40 +30,14 @@ LARGEST_PICKLE = 2**24
 class CheckpointFile(Tensors):
     """The tensors of one checkpoint, each read when asked for, as float32 or float64.
 
-    Raises
-    ------
-    SubjectError
-        If the file is no zip archive of tensors by name, or its pickle calls anything.
-    """
-
-    def __init__(self, path: Path) -> None:
-        import torch
-
-        self.path = path
-        with _refusing(str(path)):
-            _require_zip(path)
-            self.stored = _by_name(torch.load(path, weights_only=True, mmap=True))
-
-    def __getitem__(self, name: str) -> Array:
-        return _wide(self.stored[name], f"{self.path}: {name}")
-
-
-class CheckpointInPart(Tensors):
-    """The tensors of a checkpoint that is read in ranges: of a file of 250 MB, what one takes.
-
     Names, types and shapes come from the pickle. It is loaded from an archive in memory that has
     no numbers in it, with ``map_location="meta"``; what PyTorch then calls a storage's offset tells
-    which record of the real archive the numbers are in.
-
-    Parameters
-    ----------
-    file
-        The checkpoint, open for reading and able to seek.
-    where
-        What errors call it.
+    which record of the real archive the numbers are in. So of a file that is read in ranges no
+    more is received than that record. ``where`` is what errors call the file: ``InputError`` if
+    it is no zip archive of tensors by name, or its pickle calls anything.
     """
 
-    def __init__(self, file: BinaryIO, where: str) -> None:
+    def __init__(self, file: IOBase, where: str) -> None:
         import torch
 
         self._where = where
@@ -71,29 +45,35 @@ class CheckpointInPart(Tensors):
             # A zip archive is read from its end, in small steps: this reads ahead.
             file.seek(max(file.seek(0, os.SEEK_END) - DIRECTORY_BYTES, 0))
             file.read(DIRECTORY_BYTES)
-            _require_zip(file)
+            if not zipfile.is_zipfile(file):
+                raise ValueError("a file that is no zip archive, as PyTorch wrote before 1.6")
             self._archive = zipfile.ZipFile(file)
             empty, self._records = self._without_numbers()
-            loaded = torch.load(empty, weights_only=True, map_location="meta")
-            self.stored = _by_name(loaded)
+            self.stored = _by_name(torch.load(empty, weights_only=True, map_location="meta"))
 
     def __getitem__(self, name: str) -> Array:
         import torch
 
         tensor = self.stored[name]
+        if not tensor.is_floating_point():
+            raise InputError(
+                f"{self._where}: {name}: expected floating-point numbers, found {tensor.dtype}"
+            )
         storage = tensor.untyped_storage()
         with _refusing(self._where):
             record = self._records[storage._checkpoint_offset or 0]
-            size = tensor.numel() * tensor.element_size()
-            if tensor.storage_offset() or not tensor.is_contiguous() or record.file_size != size:
-                raise ValueError(f"{name} is stored together with other numbers")
+            # PyTorch compresses nothing: what is read is no more than the archive holds.
+            if not record.compress_size == record.file_size == storage.nbytes():
+                raise ValueError(f"{record.file_size} bytes for {name}, not {storage.nbytes()}")
             numbers = bytearray(self._archive.read(record))  # zipfile compares its checksum.
-            return _wide(
-                torch.frombuffer(numbers, dtype=tensor.dtype).reshape(tensor.shape),
-                f"{self._where}: {name}",
+            # Several tensors may share a storage, each with its part of it.
+            found = torch.frombuffer(numbers, dtype=tensor.dtype).as_strided(
+                tensor.shape, tensor.stride(), tensor.storage_offset()
             )
+        wide = torch.float64 if tensor.dtype == torch.float64 else torch.float32
+        return np.asarray(found.to(wide))
 
-    def _without_numbers(self) -> tuple[BinaryIO, dict[int, zipfile.ZipInfo]]:
+    def _without_numbers(self) -> tuple[BytesIO, dict[int, zipfile.ZipInfo]]:
         """The archive with its pickle and empty records, and each offset in it to the real one."""
         empty = io.BytesIO()
         kept: dict[str, zipfile.ZipInfo] = {}
@@ -118,11 +98,6 @@ class CheckpointInPart(Tensors):
         return empty, offsets
 
 
-def _require_zip(file: Path | BinaryIO) -> None:
-    if not zipfile.is_zipfile(file):
-        raise ValueError("a file that is no zip archive, as PyTorch wrote before 1.6")
-
-
 def _by_name(loaded: Any) -> "dict[str, Tensor]":
     import torch
 
@@ -134,15 +109,6 @@ def _by_name(loaded: Any) -> "dict[str, Tensor]":
     return dict(loaded)
 
 
-def _wide(tensor: "Tensor", what: str) -> Array:
-    import torch
-
-    if not tensor.is_floating_point():
-        raise SubjectError(f"{what}: expected floating-point numbers, found {tensor.dtype}")
-    wide = torch.float64 if tensor.dtype == torch.float64 else torch.float32
-    return np.asarray(tensor.detach().to(wide))
-
-
 @contextmanager
 def _refusing(where: str) -> Iterator[None]:
     """Turn whatever a checkpoint of unknown origin makes PyTorch raise into one line."""
@@ -150,12 +116,12 @@ def _refusing(where: str) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch warns of pickles that it goes on to refuse.
             yield
-    except (SubjectError, MemoryError):
+    except (InputError, MemoryError):
         raise
     except Exception as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
         # PyTorch gives its reason after lines of advice.
         found = next((line for line in said if "nsupported" in line), said[0])
-        raise SubjectError(
+        raise InputError(
             f"{where}: expected a PyTorch checkpoint of tensors by name, found {found:.160}"
         ) from None

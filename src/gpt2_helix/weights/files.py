@@ -1,42 +1,41 @@
 """Files of weights: what they are called, and how each kind is opened."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from io import IOBase
 from pathlib import Path
-from typing import BinaryIO
+from weakref import finalize
 
-from gpt2_helix.judging.errors import SubjectError
-from gpt2_helix.weights.checkpoint import CheckpointFile, CheckpointInPart
-from gpt2_helix.weights.tensors import WEIGHTS, Array, SafetensorsFile, SafetensorsInPart
+from gpt2_helix.judging.errors import InputError
+from gpt2_helix.weights.checkpoint import CheckpointFile
+from gpt2_helix.weights.tensors import WEIGHTS, SafetensorsFile, Tensors
 
 CHECKPOINT = "pytorch_model.bin"
-KINDS: dict[str, Callable[[Path], Mapping[str, Array]]] = {
+KINDS: dict[str, Callable[[IOBase, str], Tensors]] = {
     WEIGHTS: SafetensorsFile,
     CHECKPOINT: CheckpointFile,
 }
-"""Name of a file of weights to what opens it; the first that a model has is read."""
-
-Part = SafetensorsInPart | CheckpointInPart
-PARTS: dict[str, Callable[[BinaryIO, str], Part]] = {
-    WEIGHTS: SafetensorsInPart,
-    CHECKPOINT: CheckpointInPart,
-}
-"""Name of a file of weights to what reads single tensors of one that is not here."""
+"""Name of a file of weights to what opens it, here or in ranges; the first that a model has is
+read."""
 
 
-def open_weights(path: Path) -> Mapping[str, Array]:
-    """Open a file that has one of these names; see ``SafetensorsFile`` and ``CheckpointFile``."""
-    return KINDS[path.name](path)
+def open_weights(path: Path) -> Tensors:
+    """Open a file that has one of these names; ``InputError`` if it is not sound."""
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: expected a file of weights, found {error.strerror}") from None
+    try:
+        tensors = KINDS[path.name](file, str(path))
+    except InputError:
+        file.close()
+        raise
+    finalize(tensors, file.close)  # It is open as long as anybody may ask for a tensor.
+    return tensors
 
 
 def weights_in(folder: Path) -> Path:
-    """The file of weights of a folder.
-
-    Raises
-    ------
-    SubjectError
-        If it has none.
-    """
+    """The file of weights of a folder; ``InputError`` if it has none."""
     for name in KINDS:
         if (folder / name).is_file():
             return folder / name
-    raise SubjectError(f"{folder}: expected a {' or a '.join(KINDS)}, found none")
+    raise InputError(f"{folder}: expected a {' or a '.join(KINDS)}, found none")

@@ -24,8 +24,8 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 from huggingface_hub.utils.sha import git_hash
 from safetensors.numpy import save_file
 
-from gpt2_helix.judging.errors import HubUnreachableError, MissingInputError, SubjectError
-from gpt2_helix.weights.files import KINDS, PARTS, Part, open_weights
+from gpt2_helix.judging.errors import HubUnreachableError, InputError, MissingInputError
+from gpt2_helix.weights.files import KINDS, open_weights
 from gpt2_helix.weights.pins import HubModel
 from gpt2_helix.weights.ranged import NoSuchFileError, RangedFile, refusing
 from gpt2_helix.weights.tensors import Array, SafetensorsFile, Tensors, sha256_of_tensor
@@ -46,13 +46,9 @@ Answer = TypeVar("Answer")
 class Repository:
     """A model's repository on the hub, read at one commit.
 
-    Raises
-    ------
-    HubUnreachableError
-        From whatever is asked for, if it is not cached and the hub does not answer.
-    NoSuchFileError, SubjectError
-        If there is no such file, the hub refuses, nothing can be written, or the bytes are not
-        those that are pinned or announced.
+    Whatever is asked for raises ``HubUnreachableError`` if it is not cached and the hub does not
+    answer; ``NoSuchFileError`` or another ``InputError`` if there is no such file, the hub
+    refuses, nothing can be written, or the bytes are not those that are pinned or announced.
     """
 
     def __init__(self, model: HubModel) -> None:
@@ -75,24 +71,24 @@ class Repository:
         return next(filter(self._cached, KINDS), None)
 
     @cached_property
-    def whole(self) -> Mapping[str, Array]:
+    def whole(self) -> Tensors:
         """The tensors of the file of weights, which is downloaded if it is not cached."""
         return open_weights(self.fetch(self._weights))
 
     @property
-    def tensors(self) -> Mapping[str, Array]:
+    def tensors(self) -> Tensors:
         """The same tensors: the whole file if it is cached, or else in part."""
         return self.whole if self.cached_weights else self.part
 
     @cached_property
-    def part(self) -> Part:
+    def part(self) -> Tensors:
         """The same tensors, each received when it is read."""
         where = f"{self.model.repo}/{self._weights}"
         size = self._announced(self._weights, self.commit).size
         url = hf.hf_hub_url(self.model.repo, self._weights, revision=self.commit)
         headers = build_hf_headers(token=self._token)
         file = RangedFile(url, headers, size, where, ANSWER_WITHIN_S)
-        return PARTS[self._weights](file, where)
+        return KINDS[self._weights](file, where)
 
     def fetch(self, filename: str, revision: str | None = None) -> Path:
         """Path of a file, of the commit by default; from the cache or downloaded, and checked."""
@@ -105,7 +101,7 @@ class Repository:
             return path
         digest = self._announced(filename, revision).etag or ""
         if not DIGEST.fullmatch(digest):  # huggingface_hub makes it a part of a path.
-            raise SubjectError(
+            raise InputError(
                 f"{repo}/{filename}: expected {constants.ENDPOINT} to give a digest, "
                 f"found {digest!r:.80}"
             )
@@ -113,7 +109,7 @@ class Repository:
             path = Path(hf.hf_hub_download(repo, filename, revision=revision, token=self._token))
         try:
             _check(path, pinned or digest)
-        except SubjectError:
+        except InputError:
             path.resolve().unlink()
             raise
         return path
@@ -127,7 +123,7 @@ class Repository:
             with suppress(NoSuchFileError):
                 self._announced(name, self.commit)
                 return name
-        raise SubjectError(f"{self.model.repo}: expected a {' or a '.join(KINDS)}, found none")
+        raise InputError(f"{self.model.repo}: expected a {' or a '.join(KINDS)}, found none")
 
     def _cached(self, filename: str, revision: str | None = None) -> Path | None:
         revision = revision or self.commit
@@ -151,10 +147,10 @@ class Repository:
                 f"{expected}, found an answer that names none, as from a proxy or a login page"
             )
         if not COMMIT.fullmatch(commit) or (COMMIT.fullmatch(revision) and commit != revision):
-            raise SubjectError(f"{expected}, found commit {commit!r:.60}")
+            raise InputError(f"{expected}, found commit {commit!r:.60}")
         limit = self.model.size.get(filename, LARGEST_WEIGHTS if filename in KINDS else LARGEST)
         if size is not None and size > limit:
-            raise SubjectError(f"{where}: expected {limit} bytes at most, found {size} announced")
+            raise InputError(f"{where}: expected {limit} bytes at most, found {size} announced")
         return found
 
     def _metadata(self, url: str) -> hf.HfFileMetadata:
@@ -176,11 +172,7 @@ class HubTensors(Tensors):
 
     The position matrix alone is read in ranges (about 3 MB of GPT-2 small's 548) and kept; any
     other tensor brings the whole file, once. The file's header says which tensors there are.
-
-    Parameters
-    ----------
-    names, shape
-        Of the position matrix: what it may be called, and its rows and columns.
+    ``names`` are what the position matrix may be called, and ``shape`` is what it must have.
     """
 
     def __init__(
@@ -214,14 +206,14 @@ class HubTensors(Tensors):
         model, name = self._repository.model, self._names[0]
         folder = CACHE / model.repo.replace("/", "--") / self._repository.commit
         for path in folder.glob(f"positions-{model.W_pos_sha256 or '*'}.safetensors"):
-            with suppress(SubjectError, KeyError):
-                kept = SafetensorsFile(path)[name]
+            with suppress(InputError, OSError, KeyError), path.open("rb") as file:
+                kept = SafetensorsFile(file, str(path))[name]
                 if path.stem == f"positions-{sha256_of_tensor(kept)}":
                     return kept
         W_pos = self._read()
         digest = sha256_of_tensor(W_pos)
         if model.W_pos_sha256 not in (None, digest):
-            raise SubjectError(
+            raise InputError(
                 f"{model.repo}: expected {name} with sha256 {model.W_pos_sha256}, found {digest}"
             )
         with refusing(model.repo):
@@ -238,7 +230,7 @@ class HubTensors(Tensors):
         if name is None:
             raise MissingInputError([self._names[0]], repo)
         if (shape := tuple(part.stored[name].shape)) != self._shape:
-            raise SubjectError(
+            raise InputError(
                 f"{repo}: expected {name} of shape {self._shape} as in config.json, found {shape}"
             )
         return part[name].astype("<f4")
@@ -250,7 +242,7 @@ def _check(path: Path, digest: str) -> None:
         return
     found = sha256_of_version(path) if len(digest) == 64 else git_hash(path.read_bytes())
     if found != digest:
-        raise SubjectError(
+        raise InputError(
             f"{path}: expected digest {digest}, found {found}; delete the file to download it again"
         )
 

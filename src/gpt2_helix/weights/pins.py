@@ -1,30 +1,21 @@
 """The models on the hub that have a name here, and what pins them."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 
 
 @dataclass(frozen=True)
 class HubModel:
-    """A model on the Hugging Face hub.
-
-    Attributes
-    ----------
-    repo, revision
-        Repository id, and a commit, branch or tag. The commit that a branch or a tag stands for
-        when it is first read is kept to.
-    size, sha256
-        File name to the bytes it must have: how many, and their hexadecimal sha256.
-    W_pos_sha256
-        Hexadecimal sha256 of the position matrix as little-endian float32; None if not pinned.
-    """
+    """A model on the Hugging Face hub; what is pinned of it is checked."""
 
     repo: str
+    # A commit, or a branch or tag: the commit it stands for when it is first read is kept to.
     revision: str = "main"
-    size: dict[str, int] = field(default_factory=dict)
-    sha256: dict[str, str] = field(default_factory=dict)
-    W_pos_sha256: str | None = None
+    size: dict[str, int] = field(default_factory=dict)  # Of files, in bytes.
+    sha256: dict[str, str] = field(default_factory=dict)  # Of files, hexadecimal.
+    W_pos_sha256: str | None = None  # Of the positions as little-endian float32.
 
 
 HUB_MODELS = {
@@ -71,3 +62,8 @@ GPT2_SMALL_TENSORS: dict[str, str] = json.loads(
 )
 """Hexadecimal sha256 of GPT-2 small's tensors as little-endian float32, by name: of all but the
 token embedding and the MLP matrices, which are pinned only as a part of the whole file."""
+
+
+def is_gpt2_small(digests: Mapping[str, str]) -> bool:
+    """Whether these are the digests of GPT-2 small, known by that of its positions."""
+    return HUB_MODELS["gpt2"].W_pos_sha256 in digests.values()

@@ -8,7 +8,7 @@ import httpx2
 from fsspec.spec import AbstractBufferedFile
 from huggingface_hub import constants, errors, get_session
 
-from gpt2_helix.judging.errors import HubUnreachableError, SubjectError
+from gpt2_helix.judging.errors import HubUnreachableError, InputError
 
 BLOCK = 2**15
 """Fewest bytes to ask for: what is read next is often beside what was read."""
@@ -17,7 +17,7 @@ STRIKES = 3
 PAUSE_S = 0.5
 
 
-class NoSuchFileError(SubjectError):
+class NoSuchFileError(InputError):
     """The repository is there and does not have the file."""
 
 
@@ -80,18 +80,18 @@ def refusing(what: str) -> Iterator[None]:
     """Turn what the hub, the way to it, or the disk raised into one line.
 
     It is a HubUnreachableError if nobody answered, or a hub that is overloaded or broken, and
-    another SubjectError if asking again would not help.
+    another InputError if asking again would not help.
     """
     try:
         yield
-    except SubjectError:
+    except InputError:
         raise
     except Exception as error:
         cause = error.__cause__ if isinstance(error, errors.LocalEntryNotFoundError) else None
         raise _one_line(cause or error, f"{what}: expected it from {constants.ENDPOINT}") from None
 
 
-def _one_line(error: BaseException, expected: str) -> SubjectError:
+def _one_line(error: BaseException, expected: str) -> InputError:
     found = (str(error).strip() or type(error).__name__).splitlines()[0]
     if isinstance(error, errors.HfHubHTTPError | httpx2.HTTPStatusError):
         status, headers = error.response.status_code, error.response.headers
@@ -100,15 +100,15 @@ def _one_line(error: BaseException, expected: str) -> SubjectError:
             said += f" ({why!r:.120})"
         if wait := headers.get("Retry-After"):
             said += f" (try again in {wait!r:.20} s)"
-        kind = HubUnreachableError if status == 429 or status >= 500 else SubjectError
+        kind = HubUnreachableError if status == 429 or status >= 500 else InputError
         if isinstance(error, errors.RemoteEntryNotFoundError):
             kind = NoSuchFileError
         return kind(f"{expected}, found {said}")
     if isinstance(error, httpx2.HTTPError | TimeoutError):
         return HubUnreachableError(f"{expected}, found no answer ({found})")
     if isinstance(error, OSError) and error.errno:
-        return SubjectError(
+        return InputError(
             f"{error.filename or constants.HF_HOME}: expected to write there, "
             f"found {error.strerror}; HF_HOME names another place"
         )
-    return SubjectError(f"{expected}, found {type(error).__name__} ({found:.120})")
+    return InputError(f"{expected}, found {type(error).__name__} ({found:.120})")

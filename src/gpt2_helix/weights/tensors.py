@@ -6,16 +6,21 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from io import IOBase
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 
-from gpt2_helix.judging.errors import SubjectError
+from gpt2_helix.judging.errors import InputError
 
 Array = Float[np.ndarray, "..."]
+if TYPE_CHECKING:
+    ByName = Mapping[str, Array]
+else:  # Where types are checked as the code runs, no tensor is read for it.
+    ByName = Mapping
 WEIGHTS = "model.safetensors"
 BFLOAT16 = "BF16"
 DTYPES = {"F16": "<f2", BFLOAT16: "<u2", "F32": "<f4", "F64": "<f8"}
@@ -26,16 +31,11 @@ LARGEST_HEADER = 2**24
 """Bytes of a header that is received; it takes about a hundred for each tensor."""
 
 
-class Tensors(Mapping[str, Array]):
-    """Tensors that are read when asked for; no number is read to say which there are.
-
-    Attributes
-    ----------
-    stored
-        What is known of each before it is read, its ``shape`` at least, by name.
-    """
+class Tensors(ByName):
+    """Tensors that are read when asked for; no number is read to say which there are."""
 
     stored: Mapping[str, Any]
+    """What is known of each before it is read, by name: in a file its ``shape`` at least."""
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.stored)
@@ -59,38 +59,40 @@ class SafetensorsFile(Tensors):
     """The tensors of one safetensors file, each read when asked for, as float32 or wider.
 
     The header is checked by the safetensors library, which refuses tensors that overlap, leave
-    gaps, end beyond the file, or are larger or smaller than their shapes. Of two tensors of one
-    name it takes the last; that is refused here.
-
-    Parameters
-    ----------
-    path
-        The file.
-    where
-        What errors call it; its path by default.
-
-    Raises
-    ------
-    SubjectError
-        If the file is cut short, not in the safetensors format, or its header is false.
+    gaps, end beyond the file, or are larger or smaller than their shapes. It wants a whole file on
+    disk: the header is written to a sparse one of the same size, so that no more than the header
+    is received of a file that is read in ranges. Of two tensors of one name the library takes the
+    last; that is refused here. ``where`` is what errors call the file: ``InputError`` if it is
+    cut short, not in the safetensors format, or its header is false.
     """
 
-    def __init__(self, path: Path, where: str | None = None) -> None:
-        self._path, self._where = path, where or str(path)
+    def __init__(self, file: IOBase, where: str) -> None:
+        self._file, self._where = file, where
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        start = file.read(LENGTH_BYTES)
+        length = int.from_bytes(start, "little")
+        room = max(min(LARGEST_HEADER, size - LENGTH_BYTES), 0)
         try:
-            with safe_open(path, framework="numpy"), path.open("rb") as file:
-                length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-                header = json.loads(file.read(length), object_pairs_hook=_without_twins)
+            if not 0 < length <= room:
+                raise ValueError(f"a header of {length} bytes, not of 1 to {room}")
+            header = file.read(length)
+            with tempfile.NamedTemporaryFile() as sparse:
+                sparse.write(start + header)
+                sparse.truncate(size)
+                sparse.flush()
+                with safe_open(sparse.name, framework="numpy"):
+                    entries = json.loads(header, object_pairs_hook=_without_twins)
         except (SafetensorError, OSError, ValueError, RecursionError) as error:
             found = str(error).partition("\n")[0]
-            raise SubjectError(
-                f"{self._where}: expected a whole safetensors file, found another ({found:.160})"
+            raise InputError(
+                f"{where}: expected a whole safetensors file, found another ({found:.160})"
             ) from None
-        header.pop("__metadata__", None)
+        entries.pop("__metadata__", None)
         data = LENGTH_BYTES + length
         self.stored = {
             name: Place(entry["dtype"], tuple(entry["shape"]), data + entry["data_offsets"][0])
-            for name, entry in sorted(header.items())
+            for name, entry in sorted(entries.items())
         }
 
     def __getitem__(self, name: str) -> Array:
@@ -98,49 +100,14 @@ class SafetensorsFile(Tensors):
         if kind not in DTYPES:
             *most, last = DTYPES
             known = f"{', '.join(most)} or {last}"
-            raise SubjectError(f"{self._where}: expected {name} as {known}, found {kind}")
+            raise InputError(f"{self._where}: expected {name} as {known}, found {kind}")
         dtype = np.dtype(DTYPES[kind])
-        numbers = self._read(start, math.prod(shape) * dtype.itemsize).view(dtype).reshape(shape)
-        if kind == BFLOAT16:  # numpy lacks it: it is the upper half of a float32.
-            return (numbers.astype("<u4") << 16).view("<f4")
-        return numbers.astype(np.promote_types(dtype, np.float32), copy=False)
-
-    def _read(self, start: int, size: int) -> UInt8[np.ndarray, " byte"]:
-        return np.fromfile(self._path, np.uint8, size, offset=start)
-
-
-class SafetensorsInPart(SafetensorsFile):
-    """The tensors of a safetensors file that is read in ranges: its header, and what is asked for.
-
-    The header is written to a sparse file of the same size, so that what checks a whole file
-    checks it.
-
-    Parameters
-    ----------
-    file
-        The file, open for reading and able to seek.
-    where
-        What errors call it; they are those of ``SafetensorsFile``.
-    """
-
-    def __init__(self, file: BinaryIO, where: str) -> None:
-        self._file = file
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        start = file.read(LENGTH_BYTES)
-        length = int.from_bytes(start, "little")
-        room = max(min(LARGEST_HEADER, size - LENGTH_BYTES), 0)
-        if not 0 < length <= room:
-            raise SubjectError(f"{where}: expected a header of 1 to {room} bytes, found {length}")
-        with tempfile.NamedTemporaryFile() as sparse:
-            sparse.write(start + file.read(length))
-            sparse.truncate(size)
-            sparse.flush()
-            super().__init__(Path(sparse.name), where)
-
-    def _read(self, start: int, size: int) -> UInt8[np.ndarray, " byte"]:
         self._file.seek(start)
-        return np.frombuffer(bytearray(self._file.read(size)), np.uint8)
+        stored = bytearray(self._file.read(math.prod(shape) * dtype.itemsize))
+        numbers = np.frombuffer(stored, dtype).reshape(shape)
+        if kind == BFLOAT16:  # numpy lacks it: it is the upper half of a float32.
+            return np.asarray(numbers.astype("<u4") << 16, "<u4").view("<f4")
+        return numbers.astype(np.promote_types(dtype, np.float32), copy=False)
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

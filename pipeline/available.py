@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from gpt2_helix.cli import open_model
 from gpt2_helix.judging import records
 from gpt2_helix.judging.errors import HubUnreachableError, MissingInputError
 from gpt2_helix.models import gpt2
+from gpt2_helix.suite.recording import open_live
 
 
 def look(name: str, into: Path, weights: str | None = None, strict: bool = False) -> None:
@@ -17,11 +17,12 @@ def look(name: str, into: Path, weights: str | None = None, strict: bool = False
     empty and one line says so; with ``strict``, any that is missing is an error.
     """
     try:
-        model = open_model(name, weights)
+        subject = open_live(name, weights)
+        model = subject.model
         missing = model.missing(list(gpt2.shapes(model.config)))
         if strict and missing:
             raise MissingInputError(missing, model.name)
-        found: dict[str, Any] = {"digests": model.digests, "missing": missing}
+        found: dict[str, Any] = {"digests": subject.digests, "missing": missing}
     except HubUnreachableError as error:
         if strict:
             raise

@@ -5,28 +5,23 @@ tokens of another size.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from gpt2_helix import doctoring
-from gpt2_helix.doctoring import Positions
 from gpt2_helix.judging.claim import rounded
+from gpt2_helix.judging.errors import NothingToMeasureError
 from gpt2_helix.measure import attention_only, extended
-from gpt2_helix.measure.attention_only import (
-    DIGITS,
-    TOKENS,
-    ByHead,
-    Interval,
-    by_head,
-    intervals,
-    window_of,
-)
+from gpt2_helix.measure.attention_only import DIGITS, NOTHING_TO_KEEP, by_head, intact, means
+from gpt2_helix.measure.statistics import ByHead
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.readings import Readings, Tokens
-from gpt2_helix.parameters import PARAMETERS
 
-_CHOSEN = PARAMETERS.attention_beside
+GROUP_SIZES = (2, 3, 5, 7, 10, 20, 30, 50, 70, 100, 200, 300)
+DOCTORINGS = (*attention_only.DOCTORINGS, "zeroed")
+TOKEN_STD = 0.14
+"""That of the claims."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +30,13 @@ class Sweep:
 
     Attributes
     ----------
-    attention, interval
+    attention
         Group size, then head; 1 is intact.
     half_lost_at
         By head, the group size at which half of the intact attention is lost; see below.
     """
 
     attention: dict[int, ByHead]
-    interval: dict[int, dict[str, Interval]]
     half_lost_at: dict[str, float | None]
 
 
@@ -58,8 +52,8 @@ class EveryHead:
         By head, fed W_pos as it is.
     """
 
-    attention: dict[str, ByHead]
-    raw: ByHead
+    attention: dict[str, dict[str, float]]
+    raw: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -68,14 +62,13 @@ class OtherTokens:
 
     Attributes
     ----------
-    intact, interval
+    intact
         Kind of tokens, then head: attention to the previous token on intact positions.
     averaged
         Kind of tokens: the same on averaged positions.
     """
 
     intact: dict[str, ByHead]
-    interval: dict[str, dict[str, Interval]]
     averaged: dict[str, attention_only.Averaged]
 
 
@@ -95,23 +88,26 @@ class RepeatedToken:
         The same over the whole, as in ``extended.Fed``.
     """
 
-    attention: ByHead
-    kept: ByHead
+    attention: dict[str, float]
+    kept: dict[str, float]
 
 
-def sweep(W_pos: Positions, attention_alone: Readings, main_heads: Sequence[Head]) -> Sweep:
+def sweep(
+    attention_alone: Readings,
+    main_heads: Sequence[Head],
+    *,
+    group_sizes: Sequence[int] = GROUP_SIZES,
+) -> Sweep:
     """Measure the main heads on positions averaged in groups of many sizes."""
-    window = window_of(W_pos)
-    names = {size: f"average-{size}" for size in (1, *_CHOSEN.group_sizes)}
-    names |= {1: doctoring.INTACT, len(W_pos): doctoring.AVERAGE_ALL}
+    names = {1: doctoring.INTACT, **{size: f"average-{size}" for size in group_sizes}}
+    names[len(attention_alone.W_pos)] = doctoring.AVERAGE_ALL
     draws = {
-        size: attention_only.attention(attention_alone, name, main_heads, window)
+        size: attention_alone.mean(attention_alone.doctored(name, main_heads).previous)
         for size, name in names.items()
     }
     attention = {size: found.mean(axis=0) for size, found in draws.items()}
     return Sweep(
-        {size: by_head(main_heads, found) for size, found in attention.items()},
-        {size: intervals(main_heads, found) for size, found in draws.items()},
+        {size: means(main_heads, found) for size, found in draws.items()},
         {
             str(head): half_lost_at(list(draws), [float(a[i]) for a in attention.values()])
             for i, head in enumerate(main_heads)
@@ -137,50 +133,48 @@ def half_lost_at(sizes: Sequence[int], attention: Sequence[float]) -> float | No
     return rounded(np.exp(low + share * (high - low)), DIGITS)
 
 
-def every_head(W_pos: Positions, attention_alone: Readings) -> EveryHead:
+def every_head(attention_alone: Readings, *, doctorings: Sequence[str] = DOCTORINGS) -> EveryHead:
     """Measure every head under every doctoring, and fed W_pos alone."""
-    window, heads = window_of(W_pos), attention_alone.heads
+    heads = attention_alone.heads
     draws = {
-        name: window.mean(attention_alone.every_head(name))
-        for name in (doctoring.INTACT, *_CHOSEN.doctorings)
+        name: attention_alone.mean(attention_alone.every_head(name))
+        for name in (doctoring.INTACT, *doctorings)
     }
     return EveryHead(
         {name: by_head(heads, found.mean(axis=0)) for name, found in draws.items()},
-        attention_only.raw(attention_alone, heads, window, W_pos),
+        attention_only.raw(attention_alone, heads, attention_alone.W_pos),
     )
 
 
 def other_tokens(
-    W_pos: Positions, attention_alone: Readings, main_heads: Sequence[Head]
+    attention_alone: Readings,
+    main_heads: Sequence[Head],
+    *,
+    token_stds: Sequence[float] = (0.05, 0.1, 0.2),
+    common_mean_norm: float = 2.0,
 ) -> OtherTokens:
     """Measure the main heads with louder and quieter tokens, and with a vector common to all."""
-    kinds = {f"std {std:g}": Tokens(std) for std in _CHOSEN.token_stds}
-    kinds["common mean"] = replace(TOKENS, mean_norm=_CHOSEN.common_mean_norm)
-    window = window_of(W_pos)
+    kinds = {f"std {std:g}": Tokens(std) for std in token_stds}
+    kinds["common mean"] = Tokens(TOKEN_STD, mean_norm=common_mean_norm)
     on = {kind: attention_alone.fed(tokens) for kind, tokens in kinds.items()}
-    draws = {
-        kind: attention_only.attention(readings, doctoring.INTACT, main_heads, window)
-        for kind, readings in on.items()
-    }
     return OtherTokens(
-        {kind: by_head(main_heads, found.mean(axis=0)) for kind, found in draws.items()},
-        {kind: intervals(main_heads, found) for kind, found in draws.items()},
-        {
-            kind: attention_only.averaged(W_pos, readings, main_heads)
-            for kind, readings in on.items()
-        },
+        {kind: means(main_heads, intact(alone, main_heads)) for kind, alone in on.items()},
+        {kind: attention_only.averaged(alone, main_heads) for kind, alone in on.items()},
     )
 
 
-def repeated_token(
-    W_pos: Positions, attention_alone: Readings, main_heads: Sequence[Head]
-) -> RepeatedToken:
-    """Measure the main heads fed extended positional embeddings made with repeated tokens."""
-    window = window_of(W_pos)
-    repeated = attention_alone.fed(replace(TOKENS, repeated=True))
+def repeated_token(attention_alone: Readings, main_heads: Sequence[Head]) -> RepeatedToken:
+    """Measure the main heads fed extended positional embeddings made with repeated tokens.
+
+    Raises
+    ------
+    NothingToMeasureError
+        If one of them gives the previous token nothing when it is fed everything.
+    """
+    whole = intact(attention_alone, main_heads).mean(axis=0)
+    if not whole.all():
+        raise NothingToMeasureError(NOTHING_TO_KEEP)
+    repeated = attention_alone.fed(Tokens(TOKEN_STD, repeated=True))
     entering = repeated.doctored(doctoring.INTACT, main_heads).entering
-    found, _ = extended.read_means(attention_alone, main_heads, entering, window)
-    draws = attention_only.attention(attention_alone, doctoring.INTACT, main_heads, window)
-    return RepeatedToken(
-        by_head(main_heads, found), by_head(main_heads, found / draws.mean(axis=0))
-    )
+    found, _ = extended.read_means(attention_alone, main_heads, entering)
+    return RepeatedToken(by_head(main_heads, found), by_head(main_heads, found / whole))

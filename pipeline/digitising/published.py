@@ -1,4 +1,8 @@
-"""What can be read from attention patterns that others published, beside what claims need."""
+"""What can be read from attention patterns that others published.
+
+Of every head the same shares and means as ``gpt2_helix.measure.heads`` finds on a model that is
+run; and what the pictures and the notebook tell besides.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,11 +10,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from gpt2_helix.measure import heads
-from gpt2_helix.measure.heads import ByHead, Patterns
+from gpt2_helix.measure.heads import FIRST_QUERY, AllHeads, ByHead
 
 GROUP = 10
 """Positions in a group of the averaged pictures; a border falls before each tenth row."""
+
+Patterns = Float[np.ndarray, "head query key"]
+"""Attention of query i to keys 0 .. i, 0 beyond; ``<|endoftext|>`` is left out."""
 
 
 @dataclass(frozen=True)
@@ -19,31 +25,23 @@ class Window:
 
     A picture gives each number as one of 256 levels, so that it lies between a low and a high
     bound. Means are over all queries of the window that have a key before them in it.
-
-    Attributes
-    ----------
-    attention, attention_low, attention_high
-        Mean attention to the previous token: middle of the level, and its bounds.
-    within, across
-        The same (middle of the level) for pairs in one group of ten, and in two.
-    share_low, share_high
-        Share of queries from the eleventh on at which the previous token gets more than any other
-        key shown: surely, and possibly.
-    more_than_unseen
-        Share of these queries at which it surely gets more than all that is not shown together:
-        ``<|endoftext|>`` and the keys before the window.
-    inside_low, inside_high
-        Bounds of the mean attention that these queries give to the keys shown.
     """
 
+    # Mean attention to the previous token: middle of the level, and its bounds.
     attention: ByHead
     attention_low: ByHead
     attention_high: ByHead
+    # The same (middle of the level) for pairs in one group of ten, and in two.
     within: ByHead
     across: ByHead
+    # Share of queries from the eleventh on at which the previous token gets more than any other
+    # key shown: surely, and possibly.
     share_low: ByHead
     share_high: ByHead
+    # Share of these queries at which it surely gets more than all that is not shown together:
+    # ``<|endoftext|>`` and the keys before the window.
     more_than_unseen: ByHead
+    # Bounds of the mean attention that these queries give to the keys shown.
     inside_low: ByHead
     inside_high: ByHead
 
@@ -57,21 +55,12 @@ class Windows:
 
 @dataclass(frozen=True)
 class Prompt:
-    """Heads on one prompt, by name.
+    """Heads on one prompt, by name."""
 
-    Attributes
-    ----------
-    n_tokens
-        Tokens, ``<|endoftext|>`` among them.
-    attention
-        Mean attention to the previous token over queries 2 and on.
-    share
-        Share of queries from the eleventh token on at which it gets more than any other key but
-        ``<|endoftext|>``.
-    """
-
-    n_tokens: int
-    attention: ByHead
+    n_tokens: int  # ``<|endoftext|>`` among them.
+    attention: ByHead  # Mean attention to the previous token over queries 2 and on.
+    # Share of queries from the eleventh token on at which it gets more than any other key but
+    # ``<|endoftext|>``.
     share: ByHead
 
 
@@ -94,17 +83,30 @@ def prompts(patterns: Mapping[str, Patterns], names: Mapping[str, Sequence[str]]
     return Prompts({name: prompt(found, names[name]) for name, found in patterns.items()})
 
 
+def all_heads(
+    patterns: Mapping[str, Patterns], names: Sequence[str], first: int = FIRST_QUERY - 1
+) -> AllHeads:
+    """Measure patterns by doctoring; the first query is counted in rows."""
+    return AllHeads(
+        {d: _by_head(names, share(p, first)) for d, p in patterns.items()},
+        {
+            d: _by_head(names, previous_token(p)[:, first - 1 :].mean(1))
+            for d, p in patterns.items()
+        },
+    )
+
+
 def window(low: Patterns, high: Patterns, names: Sequence[str]) -> Window:
     """Measure the pictures of one doctoring."""
-    first = heads.FIRST_QUERY - 1
+    first = FIRST_QUERY - 1
     query = np.arange(1, low.shape[1])
     middle = (low + high) / 2
-    attention = heads.previous_token(middle)
-    low_previous, high_previous = (heads.previous_token(bound) for bound in (low, high))
+    attention = previous_token(middle)
+    low_previous, high_previous = (previous_token(bound) for bound in (low, high))
     unseen = 1 - low[:, 1:].sum(2)
     # Levels are half open: what is below the bound of one is not above it.
-    surely = low_previous >= heads.best_other(high)
-    possibly = high_previous > heads.best_other(low)
+    surely = low_previous >= best_other(high)
+    possibly = high_previous > best_other(low)
     found = {
         "attention": attention.mean(1),
         "attention_low": low_previous.mean(1),
@@ -124,23 +126,39 @@ def prompt(patterns: Patterns, names: Sequence[str]) -> Prompt:
     """Measure the patterns of one prompt."""
     return Prompt(
         patterns.shape[1] + 1,
-        _by_head(names, heads.previous_token(patterns).mean(1)),
-        _by_head(names, heads.share(patterns, heads.FIRST_QUERY - 1)),
+        _by_head(names, previous_token(patterns).mean(1)),
+        _by_head(names, share(patterns, FIRST_QUERY - 1)),
     )
 
 
-def in_random_order(all_heads: heads.AllHeads, order: Sequence[int]) -> heads.AllHeads:
+def previous_token(patterns: Patterns) -> Float[np.ndarray, "head pair"]:
+    """Attention of queries 1, 2, ... to the key before each."""
+    return np.diagonal(patterns, -1, axis1=1, axis2=2)
+
+
+def share(patterns: Patterns, first: int) -> Float[np.ndarray, " head"]:
+    """Share of queries from ``first`` on that give the previous token more than any other key."""
+    return (previous_token(patterns) > best_other(patterns))[:, first - 1 :].mean(1)
+
+
+def best_other(patterns: Patterns) -> Float[np.ndarray, "head pair"]:
+    """What queries 1, 2, ... give at most to a key that is not the one before."""
+    others = patterns.copy()
+    query = np.arange(1, patterns.shape[1])
+    others[:, query, query - 1] = 0
+    return others[:, 1:].max(2)
+
+
+def in_random_order(found: AllHeads, order: Sequence[int]) -> AllHeads:
     """The same patterns under the names of other heads: ``order[i]`` stands where i stood."""
 
     def renamed(numbers: Mapping[str, ByHead]) -> dict[str, ByHead]:
         return {
-            doctoring: dict(
-                zip(by_head, np.array(list(by_head.values()))[list(order)].tolist(), strict=True)
-            )
+            doctoring: _by_head(list(by_head), np.array(list(by_head.values()))[list(order)])
             for doctoring, by_head in numbers.items()
         }
 
-    return heads.AllHeads(renamed(all_heads.share), renamed(all_heads.attention))
+    return AllHeads(renamed(found.share), renamed(found.attention))
 
 
 def shifted(patterns: Patterns) -> Patterns:

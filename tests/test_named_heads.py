@@ -12,23 +12,23 @@ from safetensors.numpy import save_file
 
 import gpt2_helix as gh
 from gpt2_helix import cli
-from gpt2_helix.families import FAMILIES
 from gpt2_helix.judging.claim import Found
 from gpt2_helix.judging.collect import declared
 from gpt2_helix.judging.errors import MissingInputError
 from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.judging.report import plain
 from gpt2_helix.judging.trial import run_claim
-from gpt2_helix.measure import attention_only, finding, kernels
+from gpt2_helix.measure import attention_only, kernels, named_heads
+from gpt2_helix.measure.statistics import Estimate
 from gpt2_helix.models.built import RandomWeights
 from gpt2_helix.models.config import HEADS, Head, chosen_heads, config_from
-from gpt2_helix.models.model import Model
-from gpt2_helix.parameters import PARAMETERS
 from gpt2_helix.places import CLAIMS
 from gpt2_helix.suite import controls
+from gpt2_helix.suite.live import Live
+from gpt2_helix.suite.recorded import RECORDED
 from gpt2_helix.suite.subjects import open_subject
 from gpt2_helix.weights.tensors import Array
-from support import Claims
+from support import Claims, choose
 
 NO_DATA = Path("no-data")
 SIZES: dict[str, Any] = {
@@ -81,25 +81,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def model(folder: Path) -> Model:
+def model(folder: Path) -> Live:
     found = open_subject(str(folder), NO_DATA)
-    assert isinstance(found, Model)
+    assert isinstance(found, Live)
     return found
 
 
 @pytest.fixture
 def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fewer than the parameters allow: here heads are far apart."""
-    fewer = PARAMETERS.attention_only.model_copy(update={"draws": 8})
-    chosen = PARAMETERS.model_copy(update={"attention_only": fewer})
-    monkeypatch.setattr("gpt2_helix.models.model.PARAMETERS", chosen)
+    choose(monkeypatch, "attention_only", draws=8)
 
 
 @pytest.mark.usefixtures("few_draws")
 @pytest.mark.parametrize("name", HEADS)
-def test_the_heads_that_were_planted_are_found_by_a_wide_margin(model: Model, name: str) -> None:
+def test_the_heads_that_were_planted_are_found_by_a_wide_margin(model: Live, name: str) -> None:
     assert model.found == {}
-    found = model.measure(finding.BY_NAME[name])
+    found = model.measure(named_heads.BY_NAME[name])
     assert set(chosen_heads(found)) == NAMED[name]
     assert min(found.chosen.values()) > 0.3
     assert max(found.best_left_out.values()) < 0.1
@@ -119,42 +117,44 @@ def test_known_heads_are_found_first_where_they_are_not_named(
     spec: str, known: dict[str, tuple[int, int]]
 ) -> None:
     model = open_subject(spec, Path("data"))
-    assert isinstance(model, Model)
+    assert isinstance(model, Live)
     for name, head in known.items():
-        assert getattr(model.config, name) in ((), (Head(*head),))
-    model.config = replace(model.config, previous_token_heads=(), heads_looking_back=())
+        assert getattr(model.model.config, name) in ((), (Head(*head),))
+    config = replace(model.model.config, previous_token_heads=(), heads_looking_back=())
+    model = replace(model, model=replace(model.model, config=config))
     for name, head in known.items():
-        found = model.measure(finding.BY_NAME[name])
+        found = model.measure(named_heads.BY_NAME[name])
         assert chosen_heads(found)[0] == Head(*head)
         assert found.chosen[str(Head(*head))] > 1.5 * max(found.best_left_out.values())
 
 
 @pytest.mark.parametrize(("n_heads", "chosen"), [(1, 1), (4, 1), (8, 2), (12, 3), (144, 3)])
 def test_at_most_three_and_at_most_a_quarter(n_heads: int, chosen: int) -> None:
-    attention = {f"L0H{head}": head / n_heads for head in range(n_heads)}
-    every = attention_only.AllHeads(attention, {})
-    found = finding.previous_token_heads(lambda _: every)
+    every = attention_only.AllHeads(
+        {f"L0H{head}": Estimate(head / n_heads, 0.0, 1.0) for head in range(n_heads)}
+    )
+    found = named_heads.previous_token_heads(lambda _: every)
     assert list(found.chosen) == [f"L0H{n_heads - 1 - i}" for i in range(chosen)]
     assert list(found.best_left_out) == [f"L0H{n_heads - 1 - chosen}"] * (n_heads > 1)
 
 
 @pytest.mark.usefixtures("few_draws")
 def test_a_broken_copy_has_the_heads_of_the_intact_model_whoever_is_asked_first(
-    model: Model, monkeypatch: pytest.MonkeyPatch
+    model: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    alone, calls = finding.BY_NAME["previous_token_heads"], []
+    alone, calls = named_heads.BY_NAME["previous_token_heads"], []
 
     def counted(measure: Any) -> Found:
         calls.append(measure)
         return alone(measure)
 
-    monkeypatch.setitem(finding.BY_NAME, "previous_token_heads", counted)
+    monkeypatch.setitem(named_heads.BY_NAME, "previous_token_heads", counted)
     broken = {
         name: controls.broken_copy(model, name)
         for name in ("shuffled-rows", "random-weights", "idle-first-layer")
     }
     for copy in (*broken.values(), model):
-        assert isinstance(copy, Model)
+        assert isinstance(copy, Live)
         assert set(copy.main_heads) == set(ONE_BACK)
         assert set(copy.heads_looking_back) == NAMED["heads_looking_back"]
     assert len(calls) == 1
@@ -168,7 +168,7 @@ def test_a_broken_copy_has_the_heads_of_the_intact_model_whoever_is_asked_first(
 def test_heads_that_are_named_are_not_looked_for(tmp_path: Path) -> None:
     named = {"previous_token_heads": [[1, 1]], "heads_looking_back": [[0, 5]]}
     model = open_subject(str(saved(tmp_path / "model", planted(), **named)), NO_DATA)
-    assert isinstance(model, Model)
+    assert isinstance(model, Live)
     assert (model.main_heads, model.heads_looking_back) == ((Head(1, 1),), (Head(0, 5),))
     assert model.found == {}
 
@@ -183,7 +183,7 @@ def test_a_model_that_sees_later_positions_must_name_its_heads(
     (bert / "config.json").write_text(json.dumps({**config, **sizes, "vocab_size": 9}))
     save_file({"x": np.zeros(1, np.float32)}, bert / "model.safetensors")
     model = open_subject(str(bert), NO_DATA)
-    assert isinstance(model, Model)
+    assert isinstance(model, Live)
     with pytest.raises(MissingInputError, match="are found in causal models alone"):
         _ = model.heads_looking_back
 
@@ -208,16 +208,16 @@ PREVIOUS_TOKEN = next(
 @pytest.mark.parametrize("unnamed", [set(), {"previous_token_heads"}])
 def test_the_rank_of_heads_that_were_found_has_no_bound(unnamed: set[str]) -> None:
     """The rank is one that finding could not give; a named head is refuted by it."""
-    attention = {f"L0H{head}": 0.9 - head / 100 for head in range(36)}
+    attention = {f"L0H{head}": Estimate(0.9 - head / 100, 0.0, 1.0) for head in range(36)}
     last = {"L0H35": attention["L0H35"]}
     results = {
-        attention_only.main_heads: attention_only.MainHeads(last, {}, {"L0H35": 0.01}, 300),
-        attention_only.all_heads: attention_only.AllHeads(attention, {}),
+        attention_only.main_heads: attention_only.MainHeads(last, {"L0H35": 0.01}, 300),
+        attention_only.all_heads: attention_only.AllHeads(attention),
     }
     subject: Any = SimpleNamespace(
         name="x", evidence="live", source=None, found=unnamed, measure=results.__getitem__
     )
-    nothing = attention_only.MainHeads({"L0H35": 0.0}, {}, {"L0H35": 0.01}, 300)
+    nothing = attention_only.MainHeads({"L0H35": Estimate(0.0, 0.0, 0.0)}, {"L0H35": 0.01}, 300)
     broken: Any = SimpleNamespace(found=unnamed, measure=lambda _: nothing)
     claim, assess = PREVIOUS_TOKEN
     verdict, _ = run_claim(claim, assess, [subject], lambda *_: broken)
@@ -244,11 +244,11 @@ def test_random_weights_have_heads_that_are_found_and_no_claim_holds_of_them(
 def test_a_record_keeps_which_heads_were_found(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(FAMILIES, "kernels", replace(FAMILIES["kernels"], controls={}))
+    monkeypatch.setitem(RECORDED, "kernels", replace(RECORDED["kernels"], controls={}))
     into = tmp_path / "record"
-    assert cli.main(["measure", "kernels", "--subject", str(folder), "--into", str(into)]) == 0
+    assert cli.main(["record", "kernels", "--subject", str(folder), "--into", str(into)]) == 0
     live, recorded = open_subject(str(folder), NO_DATA), RecordedSubject("record", into)
-    assert isinstance(live, Model)
+    assert isinstance(live, Live)
     _ = live.main_heads, live.heads_looking_back
     assert recorded.found == recorded.control("one-row").found == live.found
     content = json.loads((into / "kernels.json").read_text())
@@ -256,7 +256,7 @@ def test_a_record_keeps_which_heads_were_found(
     named = saved(
         tmp_path / "named", planted(), previous_token_heads=[[0, 0]], heads_looking_back=[[0, 0]]
     )
-    assert cli.main(["measure", "kernels", "--subject", str(named), "--into", str(into)]) == 0
+    assert cli.main(["record", "kernels", "--subject", str(named), "--into", str(into)]) == 0
     assert "found_heads" not in json.loads((into / "kernels.json").read_text())
 
 

@@ -11,62 +11,36 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gpt2_helix.weights.tensors import Array
+from gpt2_helix.weights.tensors import Array, ByName
 
 W_POS = "wpe.weight"
 """GPT-2's name of the position matrix."""
 ADDED = "added"
-"""Our name of a vector that is added to every position before block 0."""
+"""Our name of a matrix whose first row is added to every position before block 0."""
 Names = Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Where an architecture keeps what GPT-2 has.
+    """Where an architecture keeps what GPT-2 has."""
 
-    Attributes
-    ----------
-    prefix
-        What may stand before every tensor name, depending on the class that saved the file.
-    keys
-        Our name of a setting to its name in config.json.
-    names
-        GPT-2's name of a tensor to the names of those that it is made of, side by side, with
-        ``{i}`` for the number of the block and ``{before}`` for that of the one before it; no
-        names stand for zeros. Empty where the names are GPT-2's.
-    first_block
-        The same, for what is different in block 0.
-        ``ADDED`` is a matrix whose first row is added to every position before block 0.
-    padding
-        Rows of the stored position matrix before that of the first position.
-    scaled
-        Whether attention scores are divided by the square root of d_head.
-    causal
-        Whether a position sees only those before it.
-    activation
-        Activation function of the MLP where config.json names none.
-    old_names
-        Ends of tensor names to what they are called in old files.
-    """
-
+    # What may stand before every tensor name, depending on the class that saved the file.
     prefix: str
-    keys: Mapping[str, str]
+    keys: Mapping[str, str]  # Our name of a setting to its name in config.json.
+    # GPT-2's name of a tensor to the names of those that it is made of, side by side, with ``{i}``
+    # for the number of the block and ``{before}`` for that of the one before it; no names stand
+    # for zeros. Empty where the names are GPT-2's.
     names: Names = field(default_factory=dict)
-    first_block: Names = field(default_factory=dict)
-    padding: int = 0
-    scaled: bool = True
-    causal: bool = True
-    activation: str = "gelu_new"
+    first_block: Names = field(default_factory=dict)  # The same, for what is different in block 0.
+    padding: int = 0  # Rows of the stored position matrix before that of the first position.
+    scaled: bool = True  # Whether attention scores are divided by the square root of d_head.
+    causal: bool = True  # Whether a position sees only those before it.
+    activation: str = "gelu_new"  # Of the MLP where config.json names none.
+    # Ends of tensor names to what they are called in old files.
     old_names: Mapping[str, str] = field(default_factory=dict)
 
     def sources(self, name: str) -> tuple[str, ...]:
-        """Names of the tensors that one of GPT-2's is made of.
-
-        Raises
-        ------
-        KeyError
-            If the architecture has nothing like it.
-        """
+        """Names of the tensors that one of GPT-2's is made of; ``KeyError`` if there are none."""
         if not self.names:
             return (name,)
         block = re.fullmatch(r"h\.(\d+)\.(.+)", name)
@@ -91,18 +65,10 @@ class Architecture:
         return self.stored_names(self.sources(W_POS)[0])
 
 
-class AsGPT2(Mapping[str, Array]):
-    """A model's tensors under GPT-2's names, in its layouts: matrices (in, out), q, k, v in one.
+class AsGPT2(ByName):
+    """A model's tensors under GPT-2's names, in its layouts: matrices (in, out), q, k, v in one."""
 
-    Parameters
-    ----------
-    tensors
-        As they are stored.
-    architecture
-        Whose they are.
-    """
-
-    def __init__(self, tensors: Mapping[str, Array], architecture: Architecture) -> None:
+    def __init__(self, tensors: ByName, architecture: Architecture) -> None:
         self._tensors, self._architecture = tensors, architecture
 
     def __getitem__(self, name: str) -> Array:
@@ -153,15 +119,8 @@ def _linear(ours: str, *theirs: str) -> dict[str, tuple[str, ...]]:
     }
 
 
-_GPT2_KEYS = {
-    "n_layer": "n_layer",
-    "n_head": "n_head",
-    "n_embd": "n_embd",
-    "n_positions": "n_positions",
-    "layer_norm_epsilon": "layer_norm_epsilon",
-    "n_inner": "n_inner",
-    "activation": "activation_function",
-}
+_SIZES = ("n_layer", "n_head", "n_embd", "n_positions", "layer_norm_epsilon", "n_inner")
+_GPT2_KEYS = {**{name: name for name in _SIZES}, "activation": "activation_function"}
 _KEYS = {
     "n_layer": "num_hidden_layers",
     "n_head": "num_attention_heads",
@@ -178,10 +137,9 @@ ARCHITECTURES = {
     "gpt_neo": Architecture(
         "transformer.",
         {
+            **_KEYS,
             "n_layer": "num_layers",
             "n_head": "num_heads",
-            "n_embd": "hidden_size",
-            "n_positions": "max_position_embeddings",
             "layer_norm_epsilon": "layer_norm_epsilon",
             "n_inner": "intermediate_size",
             "activation": "activation_function",

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.judging.claim import Found, rounded
 from gpt2_helix.measure import attention_only, kernels
-from gpt2_helix.measure.attention_only import ByHead
 from gpt2_helix.measure.kernels import Attention
 from gpt2_helix.models.config import Head
 
@@ -23,7 +22,8 @@ def previous_token_heads(
 ) -> Found:
     """Find the heads with most attention to the previous token through attention alone."""
     by = "attention to the previous token through attention alone"
-    return _first(by, measure(attention_only.all_heads).attention)
+    found = measure(attention_only.all_heads).attention
+    return _first(by, {head: estimate.mean for head, estimate in found.items()})
 
 
 def heads_looking_back(W_pos: Positions, attention: Attention) -> Found:
@@ -32,7 +32,7 @@ def heads_looking_back(W_pos: Positions, attention: Attention) -> Found:
     last_few = {
         str(Head(0, head)): sum(
             kernels.at_offsets(
-                kernels.pattern(W_pos, block, head, kernels.N_POSITIONS),
+                kernels.pattern(W_pos, block, head, kernels.POSITIONS),
                 kernels.QUERIES,
                 range(0, -kernels.LAST_FEW, -1),
             )
@@ -49,7 +49,7 @@ BY_NAME: dict[str, Callable[..., Found]] = {
 """What finds the heads that a field of ``Config`` would name."""
 
 
-def _first(by: str, number: ByHead) -> Found:
+def _first(by: str, number: dict[str, float]) -> Found:
     in_order = sorted(number, key=lambda head: -number[head])
     n = max(1, min(MOST, len(number) // 4))
     chosen, best_left_out = (

@@ -1,1 +1,0 @@
-"""Measurements of the whole GPT-2 small that others published, read from ``data/published``."""

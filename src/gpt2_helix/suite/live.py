@@ -1,0 +1,179 @@
+"""A model that is measured in this run, with all that a measurement can ask for."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Int
+from threadpoolctl import threadpool_limits
+
+from gpt2_helix import doctoring, parameters, prompts, texts
+from gpt2_helix.judging import records
+from gpt2_helix.judging.claim import Found, Subject
+from gpt2_helix.judging.errors import MissingInputError
+from gpt2_helix.measure import named_heads
+from gpt2_helix.measure.agreement import PublishedHeads
+from gpt2_helix.models.config import HEADS_OF_GPT2_SMALL, Head, chosen_heads
+from gpt2_helix.models.model import Model
+from gpt2_helix.models.readings import Readings, Tokens
+from gpt2_helix.suite.published import published_heads
+from gpt2_helix.texts import TextInputs
+from gpt2_helix.weights.pins import is_gpt2_small
+
+Result = TypeVar("Result")
+
+
+@dataclass(eq=False)
+class Live(Subject):
+    """A model under test; its attributes, and those of ``model``, are what measurements name."""
+
+    name: str
+    model: Model
+    material: TextInputs  # Text to run through it.
+    doctor: Callable[..., doctoring.Positions] = doctoring.doctor
+    published_in: Path | None = None  # What others measured of it, if anyone did.
+    intact: "Live | None" = None  # What this is a broken copy of.
+
+    def __post_init__(self) -> None:
+        self.commit = self.model.commit
+        self.digests = {**self.model.digests, **self.model.read}
+        self.found: dict[str, Found] = self.intact.found if self.intact else {}
+        self._measured: dict[Callable[..., Any], Any] = {}
+
+    @property
+    def families(self) -> set[str]:
+        """Families of which something was measured."""
+        return {records.family(measurement) for measurement in self._measured}
+
+    def broken(self, **changed: Any) -> "Live":
+        """Copy the subject with something else in it; heads stay those of the intact one."""
+        return replace(self, intact=self.intact or self, **changed)
+
+    def measure(self, measurement: Callable[..., Result]) -> Result:
+        """Call a measurement once, with what its parameters name.
+
+        Those that only go by name are choices of ``params.yaml``; the others are attributes.
+        """
+        if measurement not in self._measured:
+            chosen = parameters.of(records.family(measurement))
+            arguments = {}
+            for name, named in inspect.signature(measurement).parameters.items():
+                if named.kind is named.KEYWORD_ONLY:
+                    arguments[name] = chosen[name]
+                else:
+                    owner = self if hasattr(type(self), name) else self.model
+                    arguments[name] = getattr(owner, name)
+            # One thread for numpy: sums are then the same on every machine, and matrices this
+            # small gain nothing from more. torch has threads of its own.
+            with threadpool_limits(1, user_api="blas"):
+                self._measured[measurement] = measurement(**arguments)
+        result: Result = self._measured[measurement]
+        return result
+
+    @cached_property
+    def attention_alone(self) -> Readings:
+        """The model with its MLPs taken out, on random vectors in place of tokens.
+
+        Raises
+        ------
+        MissingInputError
+            If it has too few positions, or ``Model.without_mlps`` cannot be made.
+        """
+        model, chosen = self.model, parameters.of("attention_only")
+        runner = model.without_mlps
+        positions, queries = self._window()
+        tokens = Tokens(chosen["token_std"]).draw(chosen["draws"], positions, model.config.n_embd)
+        return Readings(runner, model.reached, model.W_pos, tokens, queries)
+
+    def on_text(self) -> "Live":
+        """The same subject, with the whole model on text in place of attention alone.
+
+        Windows of text take the place of draws of random tokens.
+        """
+        whole = self.broken()
+        positions, queries = self._window()
+        n_windows = parameters.of("attention_only")["draws"]
+        windows = texts.windows(
+            self.model.tokenizer, self.material.texts(n_windows), n_windows, positions
+        )
+        whole.attention_alone = Readings(
+            self.model.runner, self.model.attention, self.model.W_pos, windows, queries, pair=1
+        )
+        return whole
+
+    def _window(self) -> tuple[int, slice]:
+        """How many positions attention alone is fed, and the queries that are averaged."""
+        chosen = parameters.of("attention_only")
+        found, least = self.model.config.n_positions, chosen["least_positions"]
+        if found < least:
+            raise MissingInputError([f"{least} positions"], "the position matrix")
+        positions = min(chosen["positions"], found)
+        return positions, slice(chosen["first_query"], positions)
+
+    @cached_property
+    def published(self) -> PublishedHeads:
+        """What others published of the attention of all heads of the whole model.
+
+        Raises
+        ------
+        MissingInputError
+            If nothing is: it is known for GPT-2 small alone, and its broken copies.
+        """
+        if self.published_in is None:
+            raise MissingInputError(["published attention of all its heads"], self.name)
+        return published_heads(self.published_in)
+
+    @cached_property
+    def windows(self) -> Int[np.ndarray, "window token"]:
+        """Windows of text, as tokens."""
+        asked = self.material.n_windows
+        n_windows = parameters.of("output")["windows"] if asked is None else asked
+        length = min(texts.WINDOW, self.model.config.n_positions)
+        corpus = self.material.texts(n_windows)
+        return texts.windows(self.model.tokenizer, corpus, n_windows, length)
+
+    @cached_property
+    def prompt(self) -> prompts.RepetitionPrompt:
+        """The prompt that asks to repeat."""
+        chosen = parameters.of("repetition")
+        tokenizer, n_positions = self.model.tokenizer, self.model.config.n_positions
+        if file := self.material.prompt:
+            pairs = chosen["other_pairs"]
+            return prompts.prompt_from_file(tokenizer, n_positions, file, other_pairs=pairs)
+        sizes = {name: chosen[name] for name in ("exchanges", "first_word_at", "other_pairs")}
+        return prompts.generated_prompt(tokenizer, n_positions, **sizes)
+
+    @property
+    def main_heads(self) -> tuple[Head, ...]:
+        """The main previous-token heads; see ``_heads``."""
+        return (self.intact or self)._heads("previous_token_heads")
+
+    @property
+    def heads_looking_back(self) -> tuple[Head, ...]:
+        """The heads of layer 0 that look just behind; see ``_heads``."""
+        return (self.intact or self)._heads("heads_looking_back")
+
+    def _heads(self, name: str) -> tuple[Head, ...]:
+        """Heads that the configuration or the post names, or else those that are found.
+
+        Raises
+        ------
+        MissingInputError
+            If nobody names any and they cannot be found.
+        """
+        config = self.model.config
+        named: tuple[Head, ...] = getattr(config, name)
+        if not named and is_gpt2_small(self.digests):
+            named = HEADS_OF_GPT2_SMALL[name]
+        if named:
+            return named
+        if not config.architecture.causal:
+            why = f"{name} in config.json (heads are found in causal models alone)"
+            raise MissingInputError([why], self.name)
+        if name not in self.found:
+            self.found[name] = self.measure(named_heads.BY_NAME[name])
+        return chosen_heads(self.found[name])

@@ -1,0 +1,1 @@
+"""Bytes: tensors by name, from files and from the hub."""
