@@ -1,8 +1,12 @@
 """The curve beside what PCA makes of smooth random curves, and the statistic of all of them."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 import style
 from gpt2_helix.measure.helix import split
@@ -34,23 +38,9 @@ def draw(subject: str) -> tuple[Figure, str]:
         layout="constrained",
     )
     for name, (curve, statistic) in curves.items():
-        axis, pair, _ = split(curve)
-        pair = pair - pair.mean(axis=0)
-        position = np.arange(1, len(curve) + 1)
-        plane, climb = axes[f"pair {name}"], axes[f"axis {name}"]
-        plane.scatter(
-            pair[:, 0], pair[:, 1], c=position, cmap="viridis", s=3, linewidths=0, rasterized=True
-        )
-        plane.plot(0, 0, "+", color="black", ms=6)
+        plane = axes[f"pair {name}"]
+        _draw_curve(curve, plane, axes[f"axis {name}"])
         plane.set_title(f"{name}\nstatistic {statistic:.3f}", fontsize=9)
-        plane.set_box_aspect(1)
-        climb.scatter(
-            position, curve[:, axis], c=position, cmap="viridis", s=3, linewidths=0, rasterized=True
-        )
-        climb.set_xlabel("position")
-        for axes_of_curve in (plane, climb):
-            axes_of_curve.set_yticks([])
-        plane.set_xticks([])
     first = next(iter(curves))
     axes[f"pair {first}"].set_ylabel("the two that turn")
     axes[f"axis {first}"].set_ylabel("the one that climbs")
@@ -74,3 +64,22 @@ def draw(subject: str) -> tuple[Figure, str]:
         f"the closest has {walks.max():.3f},\nof {len(phases)} phase-randomised copies "
         f"{phases.max():.3f} (p = {record['p_value']:.2g})."
     )
+
+
+def _draw_curve(curve: NDArray[np.float64], plane: Axes, climb: Axes) -> None:
+    axis, pair, _ = split(curve)
+    pair = pair - pair.mean(axis=0)
+    position = np.arange(1, len(curve) + 1)
+    points: dict[str, Any] = {
+        "c": position,
+        "cmap": "viridis",
+        "s": 3,
+        "linewidths": 0,
+        "rasterized": True,
+    }
+    plane.scatter(pair[:, 0], pair[:, 1], **points)
+    plane.plot(0, 0, "+", color="black", ms=6)
+    plane.set_box_aspect(1)
+    plane.set(xticks=[], yticks=[])
+    climb.scatter(position, curve[:, axis], **points)
+    climb.set(xlabel="position", yticks=[])

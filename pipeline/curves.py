@@ -53,6 +53,7 @@ def write(subject: Live, folder: Path) -> None:
     curve = subject.measure(helix.principal_curve).scores
     smooth = subject.measure(surrogates)
     closest = np.hstack([smooth.closest_random_walk, smooth.closest_phase_randomised])
+    climbs = zip(smooth.random_walks, smooth.phase_randomised, strict=True)
     axes = ("pc1", "pc2", "pc3")
     contents: list[tuple[list[str], Iterable[Iterable[float]]]] = [
         (["position", *axes], ([i, *row] for i, row in enumerate(curve))),
@@ -62,12 +63,7 @@ def write(subject: Live, folder: Path) -> None:
         ),
         (
             ["seed", "random_walk", "phase_randomised"],
-            zip(
-                range(len(smooth.random_walks)),
-                smooth.random_walks,
-                smooth.phase_randomised,
-                strict=True,
-            ),
+            ([seed, *both] for seed, both in enumerate(climbs)),
         ),
     ]
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,6 @@
 """``gpt2-helix record``: what it records, and what it refuses to record."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -106,12 +105,6 @@ def test_a_model_that_ships_is_measured_into_any_folder(
     assert {**measured, "date": None} == {**recorded, "date": None}
 
 
-def with_family(
-    monkeypatch: pytest.MonkeyPatch, measurement: Callable[..., Any], controls: tuple[str, ...]
-) -> None:
-    monkeypatch.setitem(RECORDED, "averaging", all_of(measurement, controls=controls))
-
-
 def test_an_error_in_a_measurement_of_a_control_is_not_swallowed(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,7 +116,7 @@ def test_an_error_in_a_measurement_of_a_control_is_not_swallowed(
         return averaging.Distance({"average-5": 0.0})
 
     path = folder(config=SIZES, tensors={"wpe.weight": before})
-    with_family(monkeypatch, broken, ("shuffled-rows",))
+    monkeypatch.setitem(RECORDED, "averaging", all_of(broken, controls=("shuffled-rows",)))
     with pytest.raises(ValueError, match="broadcast"):
         cli.record(str(path), "averaging", tmp_path / "into")
 
@@ -191,16 +184,14 @@ def test_a_file_that_is_not_what_a_command_reads_is_one_line(
     ],
 )
 @pytest.mark.parametrize("into", ["file/folder", "/proc/none/file"])
+@pytest.mark.usefixtures("offline")
 def test_nothing_can_be_written_where_there_is_no_folder(
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     program: ModuleType,
     command: list[str],
     into: str,
 ) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     (tmp_path / "file").write_text("something")
     assert program.main([*command, str(tmp_path / into)]) == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -1,4 +1,4 @@
-"""From a hub to a verdict, as a user runs it; ``test_hub.py`` has what can go wrong on the way."""
+"""From a hub to a verdict, as a user runs it; ``hub/test_faults.py`` has what can go wrong."""
 
 import functools
 import json

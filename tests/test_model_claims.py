@@ -1,53 +1,37 @@
 """The claims that run a model, on models whose answer is known by construction."""
 
 import functools
-import json
-from pathlib import Path
 
 import pytest
 
 from gpt2_helix.models.built import open_built
 from gpt2_helix.suite import controls, subjects
-from support import Claims, Folder, choose
+from support import Claims, Folder, Judge, choose
 
 C, R = "confirmed", "refuted"
 SIZES = (5, 10, 20, 50, 100)
 MODEL_CLAIMS = "output or repetition or test_heads"
+CLAIMS = (
+    "output.unchanged-to-20",
+    "output.breaks-by-100",
+    "repetition.first-word",
+    "repetition.survives-averaging",
+    "repetition.same-group",
+    "heads.main-previous-token",
+    "heads.survive-averaging",
+)
 
 PREDICTED = {
     # Its heads find the word before by position: it repeats, until positions are averaged.
     "built:exact-positions": {
-        "output.unchanged-to-20": R,
-        "output.breaks-by-100": R,
+        **dict.fromkeys(CLAIMS, R),
         "repetition.first-word": C,
-        "repetition.survives-averaging": R,
-        "repetition.same-group": R,
         "heads.main-previous-token": C,
-        "heads.survive-averaging": R,
     },
     # Its heads compare what was seen so far: averaging in small groups does no harm.
-    "built:causal-kernel": {
-        "output.unchanged-to-20": C,
-        "output.breaks-by-100": C,
-        "repetition.first-word": C,
-        "repetition.survives-averaging": C,
-        "repetition.same-group": C,
-        "heads.main-previous-token": C,
-        "heads.survive-averaging": C,
-    },
+    "built:causal-kernel": dict.fromkeys(CLAIMS, C),
     # Never trained: it does nothing that the post says of GPT-2.
-    "built:untrained": dict.fromkeys(
-        [
-            "output.unchanged-to-20",
-            "output.breaks-by-100",
-            "repetition.first-word",
-            "repetition.survives-averaging",
-            "repetition.same-group",
-            "heads.main-previous-token",
-            "heads.survive-averaging",
-        ],
-        R,
-    ),
+    "built:untrained": dict.fromkeys(CLAIMS, R),
 }
 
 
@@ -70,18 +54,12 @@ def made_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.xdist_group("built")
 @pytest.mark.usefixtures("made_once")
 @pytest.mark.parametrize("subject", PREDICTED)
-def test_verdicts_are_those_that_construction_predicts(
-    subject: str, run_claims: Claims, tmp_path: Path
-) -> None:
-    report = tmp_path / "out.json"
-    ran = run_claims(
-        "--subject", subject, "-k", MODEL_CLAIMS, "--windows", "2", "--claims-json", str(report)
-    )
-    claims = {c["id"]: c for c in json.loads(report.read_text())["claims"]}
-    assert {name: c["verdict"] for name, c in claims.items()} == PREDICTED[subject], ran.stdout
-    assert ran.returncode == int(R in PREDICTED[subject].values())
-    assert {c["verdict"] for claim in claims.values() for c in claim["controls"]} == {R}
-    probability = claims["repetition.survives-averaging"]["measured"]["probability"]
+def test_verdicts_are_those_that_construction_predicts(subject: str, judge: Judge) -> None:
+    judged = judge("-k", MODEL_CLAIMS, "--windows", "2", subject=subject)
+    assert judged.verdicts == PREDICTED[subject], judged.out
+    assert judged.code == int(R in PREDICTED[subject].values())
+    assert {c["verdict"] for claim in judged.claims.values() for c in claim["controls"]} == {R}
+    probability = judged.claims["repetition.survives-averaging"]["measured"]["probability"]
     assert set(probability) == {"average-5", "average-10", "average-20"}
     # The post's own argument: one that relied on exact positions would be unsure at five.
     assert (probability["average-5"] > 0.99) == (subject == "built:causal-kernel")
@@ -89,19 +67,14 @@ def test_verdicts_are_those_that_construction_predicts(
 
 
 def test_a_partial_folder_blocks_them_and_names_what_is_missing(
-    folder: Folder, run_claims: Claims, tmp_path: Path
+    folder: Folder, judge: Judge
 ) -> None:
-    report = tmp_path / "out.json"
-    ran = run_claims("--subject", str(folder()), "-k", MODEL_CLAIMS, "--claims-json", str(report))
-    assert ran.returncode == 0
-    claims = json.loads(report.read_text())["claims"]
-    assert len(claims) == 7
-    for claim in claims:
-        assert claim["verdict"] == "blocked"
-        assert {"wte.weight", "h.0.mlp.c_fc.weight", "h.11.mlp.c_proj.weight"} <= set(
-            claim["missing"]
-        )
-    assert "missing wte.weight" in ran.stdout
+    judged = judge("-k", MODEL_CLAIMS, subject=folder())
+    assert judged.code == 0
+    assert judged.verdicts == dict.fromkeys(CLAIMS, "blocked")
+    needed = {"wte.weight", "h.0.mlp.c_fc.weight", "h.11.mlp.c_proj.weight"}
+    assert all(needed <= set(claim["missing"]) for claim in judged.claims.values())
+    assert "missing wte.weight" in judged.out
 
 
 @pytest.mark.parametrize(

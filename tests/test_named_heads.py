@@ -28,9 +28,8 @@ from gpt2_helix.suite.live import Live
 from gpt2_helix.suite.recorded import RECORDED
 from gpt2_helix.suite.subjects import open_subject
 from gpt2_helix.weights.tensors import Array
-from support import Claims, choose
+from support import Judge, choose, opened
 
-NO_DATA = Path("no-data")
 SIZES: dict[str, Any] = {
     "model_type": "gpt2",
     "n_layer": 2,
@@ -82,9 +81,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def model(folder: Path) -> Live:
-    found = open_subject(str(folder), NO_DATA)
-    assert isinstance(found, Live)
-    return found
+    return opened(folder)
 
 
 @pytest.fixture
@@ -167,23 +164,16 @@ def test_a_broken_copy_has_the_heads_of_the_intact_model_whoever_is_asked_first(
 
 def test_heads_that_are_named_are_not_looked_for(tmp_path: Path) -> None:
     named = {"previous_token_heads": [[1, 1]], "heads_looking_back": [[0, 5]]}
-    model = open_subject(str(saved(tmp_path / "model", planted(), **named)), NO_DATA)
-    assert isinstance(model, Live)
+    model = opened(saved(tmp_path / "model", planted(), **named))
     assert (model.main_heads, model.heads_looking_back) == ((Head(1, 1),), (Head(0, 5),))
     assert model.found == {}
 
 
-def test_a_model_that_sees_later_positions_must_name_its_heads(
-    tmp_path: Path,
-) -> None:
-    bert = tmp_path / "bert"
-    bert.mkdir()
+def test_a_model_that_sees_later_positions_must_name_its_heads(tmp_path: Path) -> None:
     config = {"model_type": "bert", "num_hidden_layers": 1, "num_attention_heads": 2}
     sizes = {"hidden_size": 4, "max_position_embeddings": 512, "layer_norm_eps": 1e-5}
-    (bert / "config.json").write_text(json.dumps({**config, **sizes, "vocab_size": 9}))
-    save_file({"x": np.zeros(1, np.float32)}, bert / "model.safetensors")
-    model = open_subject(str(bert), NO_DATA)
-    assert isinstance(model, Live)
+    nothing = {"x": np.zeros(1, np.float32)}
+    model = opened(saved(tmp_path / "bert", nothing, **config, **sizes, vocab_size=9))
     with pytest.raises(MissingInputError, match="are found in causal models alone"):
         _ = model.heads_looking_back
 
@@ -247,8 +237,7 @@ def test_a_record_keeps_which_heads_were_found(
     monkeypatch.setitem(RECORDED, "kernels", replace(RECORDED["kernels"], controls={}))
     into = tmp_path / "record"
     assert cli.main(["record", "kernels", "--subject", str(folder), "--into", str(into)]) == 0
-    live, recorded = open_subject(str(folder), NO_DATA), RecordedSubject("record", into)
-    assert isinstance(live, Live)
+    live, recorded = opened(folder), RecordedSubject("record", into)
     _ = live.main_heads, live.heads_looking_back
     assert recorded.found == recorded.control("one-row").found == live.found
     content = json.loads((into / "kernels.json").read_text())
@@ -261,15 +250,12 @@ def test_a_record_keeps_which_heads_were_found(
 
 
 def test_that_heads_were_found_is_said_wherever_verdicts_are_shown(
-    folder: Path, run_claims: Claims, tmp_path: Path
+    folder: Path, judge: Judge, tmp_path: Path
 ) -> None:
     """Workers of pytest-xdist find them, and the process that writes the reports does not."""
-    path, page = tmp_path / "report.json", tmp_path / "page"
-    ran = run_claims(
-        *("--subject", str(folder), "-k", "test_local_heads or ignore_raw", "-n", "1"),
-        *("--claims-json", str(path), "--report", str(page)),
-    )
-    report = json.loads(path.read_text())
+    selected, page = ("-k", "test_local_heads or ignore_raw"), tmp_path / "page"
+    judged = judge(*selected, "-n", "1", "--report", str(page), subject=folder)
+    report = judged.report
     found = report["subject"]["found_heads"]
     assert list(found) == sorted(HEADS)
     told = found["previous_token_heads"]
@@ -278,7 +264,7 @@ def test_that_heads_were_found_is_said_wherever_verdicts_are_shown(
     ((left_out, number),) = told["best_left_out"].items()
     least = min(told["chosen"].values())
     line = f"by {told['by']}: {least:.4g} or more, against {number:.4g} of {left_out}"
-    out = " ".join(ran.stdout.split())
+    out = " ".join(judged.out.split())
     before, _, after = out.partition(line)
     assert "previous_token_heads, found: L" in before
     assert "what the post says" in after

@@ -23,7 +23,7 @@ from gpt2_helix.suite.recorded import RECORDED
 from gpt2_helix.weights.pins import HUB_MODELS, HubModel
 from pipeline import __main__ as pipeline
 from pipeline import curves
-from support import ROOT, Folder, Run
+from support import ROOT, Folder, Run, run_python
 
 Command = Callable[..., Run]
 
@@ -41,28 +41,22 @@ def checkout(tmp_path: Path) -> Path:
     return copy
 
 
+def without_weights(sources: Path, home: Path) -> dict[str, str]:
+    """Variables of a process with the sources of this folder, and with a hub it cannot ask."""
+    return {
+        "HF_HUB_OFFLINE": "1",
+        "HF_HOME": str(home / "hf"),
+        "PYTHONPATH": str(sources / "src"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+
+
 @pytest.fixture
 def command(tmp_path: Path, checkout: Path) -> Command:
     """Run Python in the checkout, with its own sources, and without weights."""
 
-    def run(*arguments: str, **environment: str) -> Run:
-        own = {
-            "HF_HUB_OFFLINE": "1",
-            "HF_HOME": str(tmp_path / "hf"),
-            "PYTHONPATH": str(checkout / "src"),
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "DVC_SITE_CACHE_DIR": str(tmp_path / "dvc"),
-        }
-        return subprocess.run(
-            [sys.executable, *arguments],
-            cwd=checkout,
-            env={**os.environ, **own, **environment},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return run
+    own = {**without_weights(checkout, tmp_path), "DVC_SITE_CACHE_DIR": str(tmp_path / "dvc")}
+    return functools.partial(run_python, cwd=checkout, **own)
 
 
 @functools.cache
@@ -134,13 +128,7 @@ class Only:
                 command,
                 shell=True,
                 cwd=self.folder,
-                env={
-                    **os.environ,
-                    "HF_HUB_OFFLINE": "1",
-                    "HF_HOME": str(self.folder / "hf"),
-                    "PYTHONPATH": str(self.folder / "src"),
-                    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                },
+                env={**os.environ, **without_weights(self.folder, self.folder)},
                 capture_output=True,
                 text=True,
                 check=False,

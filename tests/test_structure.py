@@ -3,14 +3,12 @@
 import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from support import ROOT
+from support import ROOT, run_python
 
 ALONE = """
 import importlib, sys
@@ -32,14 +30,7 @@ def modules(folder: Path, package: str = "") -> list[str]:
 
 
 def import_alone(names: Iterable[str], *never: str, path: str = "") -> None:
-    ran = subprocess.run(
-        [sys.executable, "-c", ALONE, ",".join(never) or "nothing", *names],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = run_python("-c", ALONE, ",".join(never) or "nothing", *names, PYTHONPATH=path)
     assert ran.returncode == 0, ran.stderr
 
 
@@ -75,14 +66,9 @@ def test_the_engine_and_its_tests_run_without_the_rest_of_the_package(tmp_path: 
         shutil.copytree(ROOT / part, tmp_path / part, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "src/gpt2_helix/__init__.py").touch()
     (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
-    command = [sys.executable, "-m", "pytest", "tests", "-q", "-p", "gpt2_helix.judging.plugin"]
-    ran = subprocess.run(
-        [*command, "--import-mode=importlib", "-p", "no:anyio", "-p", "no:hypothesispytest"],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": f"{tmp_path / 'src'}{os.pathsep}{tmp_path / 'tests'}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    path = f"{tmp_path / 'src'}{os.pathsep}{tmp_path / 'tests'}"
+    command = ["-m", "pytest", "tests", "-q", "-p", "gpt2_helix.judging.plugin"]
+    bare = ["--import-mode=importlib", "-p", "no:anyio", "-p", "no:hypothesispytest"]
+    ran = run_python(*command, *bare, cwd=tmp_path, PYTHONPATH=path)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert " passed" in ran.stdout

@@ -3,12 +3,12 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
-from gpt2_helix.judging.errors import HubUnreachableError, InputError, MissingInputError
+from gpt2_helix.judging.errors import HubUnreachableError, MissingInputError
 from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import helix, kernels
 from gpt2_helix.suite import controls
@@ -16,15 +16,7 @@ from gpt2_helix.suite.live import Live
 from gpt2_helix.suite.subjects import open_subject
 from gpt2_helix.texts import TextInputs
 from gpt2_helix.weights.pins import HUB_MODELS
-from support import Folder, helix_rows
-
-NO_DATA = Path("no-data")
-
-
-def opened(spec: object) -> Live:
-    subject = open_subject(str(spec), NO_DATA)
-    assert isinstance(subject, Live)
-    return subject
+from support import ROOT, Folder, helix_rows, opened, refused
 
 
 def test_a_partial_folder_offers_what_it_has(folder: Folder) -> None:
@@ -70,109 +62,89 @@ def test_a_measurement_is_made_once(folder: Folder) -> None:
     assert subject.measure(helix.shape) is subject.measure(helix.shape)
 
 
-def test_no_config(folder: Folder) -> None:
-    path = folder()
-    (path / "config.json").unlink()
-    with pytest.raises(InputError, match=r"expected a config\.json, found none"):
-        opened(path)
+def test_files_that_are_not_there(folder: Folder) -> None:
+    for name, line in (
+        ("config.json", "expected a config.json, found none"),
+        ("model.safetensors", "expected a model.safetensors or a pytorch_model.bin, found none"),
+    ):
+        path = folder(f"without-{name}")
+        (path / name).unlink()
+        with refused(line):
+            opened(path)
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "\x00", '{"model_type": "gpt2"}'])
 def test_a_config_that_is_none(folder: Folder, text: str) -> None:
     path = folder()
     (path / "config.json").write_text(text)
-    with pytest.raises(InputError, match=r"config\.json: expected"):
+    with refused("config.json: expected"):
         opened(path)
+
+
+NO_POSITIONS = "expected a model_type with learned absolute positions"
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
+    ("changed", "said"),
     [
-        ("n_head", 0),
-        ("n_embd", -1),
-        ("n_layer", "12"),
-        ("n_positions", True),
-        ("n_head", 7),
+        ({"n_head": 0}, "expected"),
+        ({"n_embd": -1}, "expected"),
+        ({"n_layer": "12"}, "expected"),
+        ({"n_positions": True}, "expected"),
+        ({"n_head": 7}, "expected"),
+        ({"n_head": 1, "n_positions": 5}, "expected n_positions to be 6 or more, found"),
+        ({"n_head": 1, "n_embd": 3}, "expected n_embd to be 4 or more, found"),
+        ({"model_type": "llama"}, NO_POSITIONS),
+        ({"model_type": "gpt_neox"}, NO_POSITIONS),
+        ({"model_type": None}, NO_POSITIONS),
     ],
 )
-def test_sizes_that_are_none(folder: Folder, key: str, value: object) -> None:
-    with pytest.raises(InputError, match="expected"):
-        opened(folder(config={key: value}))
+def test_a_config_of_another_model(folder: Folder, changed: dict[str, object], said: str) -> None:
+    with refused(said):
+        opened(folder(config=changed))
 
 
-@pytest.mark.parametrize(("size", "least"), [("n_positions", 6), ("n_embd", 4)])
-def test_sizes_that_leave_no_curve(folder: Folder, size: str, least: int) -> None:
-    small = {"n_head": 1, size: least - 1}
-    with pytest.raises(InputError, match=f"expected {size} to be {least} or more, found"):
-        opened(folder(config=small))
-
-
-@pytest.mark.parametrize("kind", ["llama", "gpt_neox", None])
-def test_no_learned_positions(folder: Folder, kind: str | None) -> None:
-    with pytest.raises(InputError, match="expected a model_type with learned absolute positions"):
-        opened(folder(config={"model_type": kind}))
-
-
-def test_no_weights(folder: Folder) -> None:
-    path = folder()
-    (path / "model.safetensors").unlink()
-    with pytest.raises(
-        InputError, match=r"expected a model\.safetensors or a pytorch_model\.bin, found none"
-    ):
-        opened(path)
-
-
-@pytest.mark.parametrize("keep", [0, 4, 100, 3_000_000])
-def test_a_truncated_file(folder: Folder, keep: int) -> None:
+@pytest.mark.parametrize(
+    ("start", "keep"), [("", 0), ("", 4), ("", 100), ("", 3_000_000), ("\xff" * 8, None)]
+)
+def test_a_file_that_is_not_whole(folder: Folder, start: str, keep: int | None) -> None:
     weights = folder() / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:keep])
-    with pytest.raises(InputError, match="expected a whole safetensors file"):
+    whole = weights.read_bytes()[:keep]
+    weights.write_bytes(start.encode("latin-1") + whole[len(start) :])
+    with refused("expected a whole safetensors file"):
         opened(weights.parent)
 
 
-def test_a_header_of_garbage(folder: Folder) -> None:
-    weights = folder() / "model.safetensors"
-    weights.write_bytes(b"\xff" * 8 + weights.read_bytes()[8:])
-    with pytest.raises(InputError, match="expected a whole safetensors file"):
-        opened(weights.parent)
-
-
-def test_the_wrong_shape(folder: Folder) -> None:
-    path = folder(tensors={"wpe.weight": helix_rows()[:1000]})
-    with pytest.raises(InputError, match=r"shape \(1024, 768\).*found \(1000, 768\)"):
-        opened(path)
+@pytest.mark.parametrize(
+    ("W_pos", "said"),
+    [
+        (helix_rows()[:1000], ("shape (1024, 768)", "found (1000, 768)")),
+        (np.zeros((1024, 768), np.int32), ("wpe.weight as F16, BF16, F32 or F64, found I32",)),
+    ],
+)
+def test_positions_of_another_kind(folder: Folder, W_pos: Any, said: tuple[str, ...]) -> None:
+    with refused("expected", *said):
+        opened(folder(tensors={"wpe.weight": W_pos}))
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_numbers_that_are_not_finite(folder: Folder, value: float) -> None:
     rows = helix_rows()
     rows[500, 7] = value
-    with pytest.raises(InputError, match="found 1 of 786432 that are NaN or infinite"):
+    with refused("found 1 of 786432 that are NaN or infinite"):
         opened(folder(tensors={"wpe.weight": rows}))
-
-
-def test_integers_for_positions(folder: Folder, tmp_path: Path) -> None:
-    path = folder()
-    save_file({"wpe.weight": np.zeros((1024, 768), np.int32)}, path / "model.safetensors")
-    with pytest.raises(
-        InputError, match=r"expected wpe\.weight as F16, BF16, F32 or F64, found I32"
-    ):
-        opened(path)
-
-
-def test_an_unknown_name() -> None:
-    with pytest.raises(InputError, match="published:NAME or a folder"):
-        opened("gpt-5")
 
 
 @pytest.mark.parametrize("repo", ["gpt2", "a--b/c", "-a/c", "a/c.git", "a/b/c", "a/c@../d"])
 def test_a_repository_that_the_hub_cannot_have(repo: str) -> None:
-    with pytest.raises(InputError, match=r"expected hub:OWNER/NAME\[@REVISION\], found 'hub:"):
+    with refused("expected hub:OWNER/NAME[@REVISION], found 'hub:"):
         opened(f"hub:{repo}")
 
 
-def test_an_unknown_control(folder: Folder) -> None:
-    with pytest.raises(InputError, match="expected one of shuffled-rows"):
+def test_an_unknown_name(folder: Folder) -> None:
+    with refused("published:NAME or a folder"):
+        opened("gpt-5")
+    with refused("expected one of shuffled-rows"):
         opened(f"control:worse:{folder()}")
 
 
@@ -205,36 +177,20 @@ def test_minilm_is_read_from_its_package() -> None:
     assert subject.model.W_pos.shape == (512, 384)
 
 
-@pytest.fixture
-def cached_gpt2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A hub cache that holds a wrong file under GPT-2's name, with no network."""
+def test_a_digest_that_is_not_the_pinned_one(offline: Path) -> None:
     model = HUB_MODELS["gpt2"]
-    home = tmp_path / "hub"
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(home))
-    monkeypatch.setattr("huggingface_hub.file_download.constants.HF_HUB_CACHE", str(home))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    snapshot = home / "models--openai-community--gpt2" / "snapshots" / str(model.revision)
+    snapshot = offline / f"models--openai-community--gpt2/snapshots/{model.revision}"
     snapshot.mkdir(parents=True)
-    return snapshot
+    with refused("HF_HUB_OFFLINE is set", kind=HubUnreachableError):
+        opened("gpt2")
+    text = json.dumps({"model_type": "gpt2"}).ljust(model.size["config.json"])
+    (snapshot / "config.json").write_text(text)
+    with refused(f"expected digest {model.sha256['config.json']}, found"):
+        opened("gpt2")
 
 
-def test_a_digest_that_is_not_the_pinned_one(cached_gpt2: Path) -> None:
-    size = HUB_MODELS["gpt2"].size["config.json"]
-    (cached_gpt2 / "config.json").write_text(json.dumps({"model_type": "gpt2"}).ljust(size))
-    pinned = HUB_MODELS["gpt2"].sha256["config.json"]
-    with pytest.raises(InputError, match=f"expected digest {pinned}, found"):
-        open_subject("gpt2", NO_DATA)
-
-
-@pytest.mark.usefixtures("cached_gpt2")
-def test_no_network_and_no_cache_is_said_at_once() -> None:
-    with pytest.raises(HubUnreachableError, match="HF_HUB_OFFLINE is set"):
-        open_subject("gpt2", NO_DATA)
-
-
-@pytest.mark.usefixtures("cached_gpt2")
-def test_without_a_name_what_is_recorded_serves(tmp_path: Path) -> None:
-    root = Path(__file__).parent.parent
-    subject = open_subject(None, root / "data")
+@pytest.mark.usefixtures("offline")
+def test_without_a_name_what_is_recorded_serves() -> None:
+    subject = open_subject(None, ROOT / "data")
     assert isinstance(subject, RecordedSubject)
     assert subject.measure(helix.shape).axis in (0, 1, 2)

@@ -48,22 +48,17 @@ def read_notebook(path: Path) -> Notebook:
     ``attention`` (head, query, key). ``InputError`` if a layer is missing, or is no attention:
     one line on the first.
     """
-    if path.suffix == NOTEBOOK:
-        files = [path]
-        shown = {(s.prompt, s.layer): s for s in _outputs(path)}
-    else:
-        files = [path / f"{p}-L{layer}.json" for p, layers in SHOWN.items() for layer in layers]
-        shown = {(s.prompt, s.layer): s for s in map(_file, files)}
     wanted = [(prompt, layer) for prompt, layers in SHOWN.items() for layer in layers]
+    is_notebook = path.suffix == NOTEBOOK
+    files = [path] if is_notebook else [path / f"{p}-L{layer}.json" for p, layer in wanted]
+    found = _outputs(path) if is_notebook else map(_file, files)
+    shown = {(layer.prompt, layer.layer): layer for layer in found}
     if missing := [key for key in wanted if key not in shown]:
         prompt, layer = missing[0]
         raise InputError(f"{path}: expected layer {layer} on the {prompt} prompt, found none")
-    patterns: dict[str, list[Patterns]] = {prompt: [] for prompt in SHOWN}
-    for prompt, layer in wanted:
-        patterns[prompt].append(_attention(shown[prompt, layer], path))
     return Notebook(
         {p: [f"L{x}H{head}" for x in SHOWN[p] for head in range(HEADS)] for p in SHOWN},
-        {prompt: np.concatenate(layers) for prompt, layers in patterns.items()},
+        {p: np.concatenate([_attention(shown[p, x], path) for x in SHOWN[p]]) for p in SHOWN},
         sha256_of_files(files),
     )
 

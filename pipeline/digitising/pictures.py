@@ -9,7 +9,6 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -21,6 +20,8 @@ from gpt2_helix.judging.errors import InputError
 from gpt2_helix.measure.heads import AVERAGED
 from pipeline.digitising.published import Patterns
 
+_ByColour = Int[np.ndarray, " colour"]
+
 LAYERS = HEADS = 12
 SIZE = (480, 480)
 LEFT, TOP, CELL = 72.0, 102.0, 5.952
@@ -31,6 +32,8 @@ SUFFIX = {INTACT: "", AVERAGED: "_with_averaged_posembed"}
 """What the name of a picture ends in, by doctoring."""
 SUM_OF_ROUNDING = 1e-6
 """What a row of float32 attention can sum to above 1."""
+_RGB = np.array([1 << 16, 1 << 8, 1])
+"""Makes one number of a colour."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,8 @@ def read_pictures(folder: Path) -> Pictures:
 def read_picture(path: Path) -> Float[np.ndarray, "bound=2 query=50 key=50"]:
     """Read one picture: lower and upper bounds of the attention of 50 queries to 50 keys.
 
-    Raises
-    ------
-    InputError
-        If it is not there or cut short, has another size, other colours than viridis has, attention
-        to later keys, or a row that sums to more than 1.
+    ``InputError`` if it is not there or cut short, has another size, other colours than viridis
+    has, attention to later keys, or a row that sums to more than 1.
     """
     bounds = _bounds(_cells(path), path)
     if np.triu(bounds[0], 1).any():
@@ -127,32 +127,21 @@ def _bounds(
     cells: Int[np.ndarray, "query=50 key=50 rgb=3"], path: Path
 ) -> Float[np.ndarray, "bound=2 query=50 key=50"]:
     """Bounds of the levels that have these colours."""
-    found, colours = cells @ _RGB, _viridis()
-    at = np.searchsorted(colours.codes, found).clip(max=len(colours.codes) - 1)
-    if (unknown := colours.codes[at] != found).any():
+    found, (codes, lowest, highest) = cells @ _RGB, _viridis()
+    at = np.searchsorted(codes, found).clip(max=len(codes) - 1)
+    if (unknown := codes[at] != found).any():
         query, key = np.argwhere(unknown)[0]
         raise InputError(
             f"{path}: expected colours of viridis, found {tuple(cells[query, key].tolist())} in "
             f"row {query}, column {key}"
         )
-    return np.stack([colours.lowest[at] / LEVELS, (colours.highest[at] + 1) / LEVELS])
-
-
-class _Colours(NamedTuple):
-    """Distinct colours of a map in ascending order, and the first and last level of each."""
-
-    codes: Int[np.ndarray, " colour"]
-    lowest: Int[np.ndarray, " colour"]
-    highest: Int[np.ndarray, " colour"]
+    return np.stack([lowest[at] / LEVELS, (highest[at] + 1) / LEVELS])
 
 
 @cache
-def _viridis() -> _Colours:
+def _viridis() -> tuple[_ByColour, _ByColour, _ByColour]:
+    """Distinct colours in ascending order, and the first and last level of each."""
     of_levels = mpl.colormaps["viridis"](np.arange(LEVELS), bytes=True)[:, :3].astype(int) @ _RGB
     codes, lowest = np.unique(of_levels, return_index=True)
     _, from_end = np.unique(of_levels[::-1], return_index=True)
-    return _Colours(codes, lowest, LEVELS - 1 - from_end)
-
-
-_RGB = np.array([1 << 16, 1 << 8, 1])
-"""Makes one number of a colour."""
+    return codes, lowest, LEVELS - 1 - from_end

@@ -80,7 +80,16 @@ def windows(
 
 def prompts(patterns: Mapping[str, Patterns], names: Mapping[str, Sequence[str]]) -> Prompts:
     """Measure whole patterns by prompt, ``<|endoftext|>`` left out."""
-    return Prompts({name: prompt(found, names[name]) for name, found in patterns.items()})
+    return Prompts(
+        {
+            name: Prompt(
+                found.shape[1] + 1,
+                _by_head(names[name], previous_token(found).mean(1)),
+                _by_head(names[name], share(found, FIRST_QUERY - 1)),
+            )
+            for name, found in patterns.items()
+        }
+    )
 
 
 def all_heads(
@@ -120,15 +129,6 @@ def window(low: Patterns, high: Patterns, names: Sequence[str]) -> Window:
         "inside_high": np.minimum(high[:, first:].sum(2), 1).mean(1),
     }
     return Window(**{name: _by_head(names, values) for name, values in found.items()})
-
-
-def prompt(patterns: Patterns, names: Sequence[str]) -> Prompt:
-    """Measure the patterns of one prompt."""
-    return Prompt(
-        patterns.shape[1] + 1,
-        _by_head(names, previous_token(patterns).mean(1)),
-        _by_head(names, share(patterns, FIRST_QUERY - 1)),
-    )
 
 
 def previous_token(patterns: Patterns) -> Float[np.ndarray, "head pair"]:

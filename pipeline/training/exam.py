@@ -34,16 +34,13 @@ def make_exam(tokenizer: Tokenizer, held_out: Path, length: int) -> Exam:
     half = random_tokens(tokenizer, rng, (STRINGS, length // 2 - 1))
     begin = np.full((STRINGS, 1), texts.begin_token(tokenizer))
     prompt = prompts.generated_prompt(tokenizer, length)
-    tails = {
-        pair: tail
-        for pair, tail in prompt.tails.items()
-        if pair in prompts.draw_pairs(prompts.OTHER_PAIRS)
-    }
+    pairs = prompts.draw_pairs(prompts.OTHER_PAIRS)
+    tails = [tail for pair, tail in prompt.tails.items() if pair in pairs]
     return Exam(
         texts.windows(tokenizer, texts.read_texts([held_out]), STRINGS, length),
         np.concatenate([begin, half, half], axis=1),
-        np.stack([np.concatenate([prompt.prefix, tail]) for tail in tails.values()]),
-        np.array([tail[0] for tail in tails.values()]),
+        np.stack([np.concatenate([prompt.prefix, tail]) for tail in tails]),
+        np.array([tail[0] for tail in tails]),
     )
 
 

@@ -1,7 +1,7 @@
 """How the curve forms: W_pos and what averaging it costs, measured while a model is trained."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ from gpt2_helix.measure import helix
 from gpt2_helix.models import on_text
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.runner import Runner
-from pipeline import tables
 
 GROUP_SIZES = (5, 10, 20, 50, 100)
 LOOKS = 30
@@ -100,11 +99,6 @@ def looks(steps: int) -> list[int]:
 def kept(steps: int) -> list[int]:
     """Those of ``looks`` at which W_pos is kept; the last is in the model itself."""
     return looks(steps)[:-1:KEPT]
-
-
-def write_table(stages: Sequence[Stage], path: Path) -> None:
-    """Write stages as CSV."""
-    tables.write(path, [field.name for field in fields(Stage)], map(astuple, stages))
 
 
 def write_snapshots(snapshots: Mapping[int, Tensor], path: Path) -> None:

@@ -8,7 +8,7 @@ next token alone. Held-out text is looked at on the way, and changes nothing.
 """
 
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -44,19 +44,24 @@ class Progress:
     snapshots: dict[int, torch.Tensor] = field(default_factory=dict)  # W_pos by step.
 
 
+@dataclass
+class Training:
+    """A model that is trained."""
+
+    recipe: Recipe
+    seed: int
+    model: GPT2LMHeadModel
+    optimiser: torch.optim.AdamW
+    progress: Progress = field(default_factory=Progress)
+
+
 def train(name: str, seed: int, data: Path, into: Path, state: Path) -> None:
     """Train one model by the recipe of a name, or resume its training, and write it.
 
-    Parameters
-    ----------
-    data
-        Folder with ``training``, the works to learn from, and ``texts``, which are held out.
-    into
-        Folder for the table of ``formation``, and in ``model`` for the model, its tokenizer, its
-        snapshots of W_pos, its loss curve and its card.
-    state
-        File that interrupted training resumes from; removed at the end. ``InputError`` if it is
-        damaged, or that of another training.
+    ``data`` holds ``training``, the works to learn from, and ``texts``, which are held out. Into a
+    folder go the table of ``formation`` and, in ``model``, the model and all that belongs to it.
+    ``state`` is the file that interrupted training resumes from; it is removed at the end.
+    ``InputError`` if it is damaged, or that of another training.
     """
     recipe = read_recipe(name)
     torch.set_num_threads(recipe.threads)
@@ -68,13 +73,16 @@ def train(name: str, seed: int, data: Path, into: Path, state: Path) -> None:
     torch.nn.init.normal_(W_pos, std=recipe.W_pos_std)
     others = [parameter for parameter in model.parameters() if parameter is not W_pos]
     at_first = [parameter.detach().clone() for parameter in others]
-    optimiser = _optimiser(recipe, others, W_pos)
-    progress = Progress()
+    # Positions are a group apart, whose learning rate is their own.
+    groups: list[dict[str, Any]] = [{"params": others}, {"params": [W_pos]}]
+    optimiser = torch.optim.AdamW(groups, betas=recipe.betas, weight_decay=recipe.weight_decay)
+    training = Training(recipe, seed, model, optimiser)
     if state.exists():
-        progress = _resume(state, recipe, seed, model, optimiser)
-        print(f"resuming after step {progress.step}, from {state}", file=sys.stderr)
+        _resume(training, state)
+        print(f"resuming after step {training.progress.step}, from {state}", file=sys.stderr)
     else:
-        _observe(model, recipe, questions, progress)
+        _observe(training, questions)
+    progress = training.progress
     steps = track(
         range(progress.step, recipe.steps),
         f"{name}, seed {seed}",
@@ -87,23 +95,15 @@ def train(name: str, seed: int, data: Path, into: Path, state: Path) -> None:
             _reset(others, at_first, optimiser)
         _learn(model, optimiser, recipe, language, seed, step)
         progress.step = step + 1
-        _observe(model, recipe, questions, progress)
+        _observe(training, questions)
         if progress.step % EVERY == 0 or progress.step == recipe.steps:
             progress.curve.append({"step": progress.step, **exam.look(model, questions)})
             shown = " ".join(f"{k} {v:.4g}" for k, v in progress.curve[-1].items())
             print(shown, file=sys.stderr)
-            _save(state, recipe, seed, model, optimiser, progress)
-    _write(model, recipe, language, progress, into)
+            _save(training, state)
+    _write(training, language, into)
     card.describe(into / "model", name, recipe, model, language, questions, seed)
     state.unlink(missing_ok=True)
-
-
-def _optimiser(
-    recipe: Recipe, others: list[torch.nn.Parameter], W_pos: torch.Tensor
-) -> torch.optim.AdamW:
-    """Make the optimiser: positions are a group apart, whose learning rate is their own."""
-    groups: list[dict[str, Any]] = [{"params": others}, {"params": [W_pos]}]
-    return torch.optim.AdamW(groups, betas=recipe.betas, weight_decay=recipe.weight_decay)
 
 
 def _reset(
@@ -139,14 +139,14 @@ def _learn(
     optimiser.zero_grad()
 
 
-def _observe(
-    model: GPT2LMHeadModel, recipe: Recipe, questions: exam.Exam, progress: Progress
-) -> None:
+def _observe(training: Training, questions: exam.Exam) -> None:
     """Measure how far the curve has formed, if it is time to."""
+    recipe, progress = training.recipe, training.progress
     if progress.step not in formation.looks(recipe.steps):
         return
     tensors = {
-        name: tensor.detach().numpy() for name, tensor in model.transformer.state_dict().items()
+        name: tensor.detach().numpy()
+        for name, tensor in training.model.transformer.state_dict().items()
     }
     runner = Runner(config_from(card.declared(recipe), "recipe"), tensors)
     W_pos = tensors["wpe.weight"]
@@ -155,36 +155,23 @@ def _observe(
         progress.snapshots[progress.step] = torch.from_numpy(W_pos).half()
 
 
-def _save(
-    state: Path,
-    recipe: Recipe,
-    seed: int,
-    model: GPT2LMHeadModel,
-    optimiser: torch.optim.Optimizer,
-    progress: Progress,
-) -> None:
+def _save(training: Training, state: Path) -> None:
     """Write all that is needed to resume, whole or not at all."""
     state.parent.mkdir(parents=True, exist_ok=True)
     saved = {
-        "seed": seed,
-        "recipe": recipe.model_dump(mode="json"),
-        "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        **asdict(progress),
+        "seed": training.seed,
+        "recipe": training.recipe.model_dump(mode="json"),
+        "model": training.model.state_dict(),
+        "optimiser": training.optimiser.state_dict(),
+        **asdict(training.progress),
     }
     partial = state.with_name(state.name + ".partial")
     torch.save(saved, partial)
     partial.replace(state)
 
 
-def _resume(
-    state: Path,
-    recipe: Recipe,
-    seed: int,
-    model: GPT2LMHeadModel,
-    optimiser: torch.optim.Optimizer,
-) -> Progress:
-    """Bring model and optimiser to where the state left them."""
+def _resume(training: Training, state: Path) -> None:
+    """Bring a training to where the state left it."""
     try:
         saved: dict[str, Any] = torch.load(state, weights_only=True)
         of = (saved["recipe"], saved["seed"])
@@ -193,15 +180,15 @@ def _resume(
             f"{state}: expected the state of interrupted training, found something else "
             f"({str(error).splitlines()[0]}); remove the file to train from the start"
         ) from None
-    if of != (recipe.model_dump(mode="json"), seed):
+    if of != (training.recipe.model_dump(mode="json"), training.seed):
         raise InputError(
-            f"{state}: expected seed {seed} and the recipe of params.yaml, found another "
+            f"{state}: expected seed {training.seed} and the recipe of params.yaml, found another "
             "training; remove the file to train from the start"
         )
-    model.load_state_dict(saved["model"])
-    optimiser.load_state_dict(saved["optimiser"])
+    training.model.load_state_dict(saved["model"])
+    training.optimiser.load_state_dict(saved["optimiser"])
     stages = [formation.Stage(**stage) for stage in saved["stages"]]
-    return Progress(saved["step"], saved["curve"], stages, saved["snapshots"])
+    training.progress = Progress(saved["step"], saved["curve"], stages, saved["snapshots"])
 
 
 def transformers_config(recipe: Recipe) -> GPT2Config:
@@ -218,20 +205,19 @@ def transformers_config(recipe: Recipe) -> GPT2Config:
     )
 
 
-def _write(
-    model: GPT2LMHeadModel, recipe: Recipe, language: Language, progress: Progress, into: Path
-) -> None:
+def _write(training: Training, language: Language, into: Path) -> None:
     """Write the model, in half precision, and how it was trained."""
-    folder = into / "model"
+    folder, progress = into / "model", training.progress
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {
         name: tensor.to(torch.float16).numpy()
-        for name, tensor in model.transformer.state_dict().items()
+        for name, tensor in training.model.transformer.state_dict().items()
     }
     save_file(tensors, folder / WEIGHTS, {"format": "pt"})
     (folder / WEIGHTS).chmod(0o644)
     language.tokenizer.save(str(folder / "tokenizer.json"))
-    records.write_json(folder / "config.json", card.declared(recipe))
+    records.write_json(folder / "config.json", card.declared(training.recipe))
     tables.write(folder / CURVE, list(progress.curve[0]), (row.values() for row in progress.curve))
-    formation.write_table(progress.stages, into / formation.TABLE)
+    columns = [column.name for column in fields(formation.Stage)]
+    tables.write(into / formation.TABLE, columns, map(astuple, progress.stages))
     formation.write_snapshots(progress.snapshots, folder / formation.SNAPSHOTS)

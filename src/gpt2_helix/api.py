@@ -1,7 +1,7 @@
 """Judging claims from Python: the same claims, code and verdicts as ``pytest claims/``."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,11 @@ from gpt2_helix.judging.errors import InputError
 from gpt2_helix.judging.headline import nearest_bound
 from gpt2_helix.judging.report import About, ClaimVerdict, Report, StatementVerdict
 from gpt2_helix.judging.trial import Trial
+from gpt2_helix.models.sources import open_in_memory
 from gpt2_helix.places import CLAIMS, DATA
 from gpt2_helix.suite.gpt2 import suite_on
 from gpt2_helix.suite.statements import WORDS
-from gpt2_helix.suite.subjects import DEFAULT, open_held, open_subject
+from gpt2_helix.suite.subjects import DEFAULT, live, open_subject
 from gpt2_helix.texts import TextInputs
 
 if TYPE_CHECKING:
@@ -78,10 +79,7 @@ class Verdicts(Mapping[str, ClaimVerdict]):
         return DataFrame(rows).set_index("claim")
 
     def __getitem__(self, claim: str) -> ClaimVerdict:
-        for verdict in self.claims:
-            if verdict.id == claim:
-                return verdict
-        raise KeyError(claim)
+        return {verdict.id: verdict for verdict in self.claims}[claim]
 
     def __iter__(self) -> Iterator[str]:
         return (verdict.id for verdict in self.claims)
@@ -105,28 +103,16 @@ def judge(
     windows: int | None = None,
     prompt: str | Path | None = None,
 ) -> Verdicts:
-    """Judge the claims on a model.
+    """Judge the claims whose identifiers match a pattern such as ``"helix.*"``, or one of several.
 
-    Parameters
-    ----------
-    subject
-        A name or folder as ``pytest claims/ --subject`` takes it, or a model in memory: of
-        transformers, or a ``TransformerBridge``. ``"gpt2"`` is GPT-2 small from the hub or its
-        cache, and its recorded measurements where neither has it.
-    claims
-        Pattern of identifiers such as ``"helix.*"``, or several.
-    tokenizer
-        Of a model in memory, for the claims that run it on text.
-    corpus, windows, prompt
-        As the options of ``pytest claims/``: text to run, number of windows of it, and a file
-        with a repetition prompt.
+    The subject is a name or folder as ``pytest claims/ --subject`` takes it, or a model in memory:
+    of transformers, or a ``TransformerBridge``, with a tokenizer for the claims that run it on
+    text. ``"gpt2"`` is GPT-2 small from the hub or its cache, and its recorded measurements where
+    neither has it. The rest is as in the options of ``pytest claims/``: text to run, number of
+    windows of it, and a file with a repetition prompt.
 
-    Raises
-    ------
-    InputError
-        If the subject cannot be judged, or there is no such claim; one line.
-    MissingInputError
-        If the subject is ``control:NAME:SPEC`` and lacks what is to be broken.
+    ``InputError`` if the subject cannot be judged or there is no such claim; ``MissingInputError``
+    if it is ``control:NAME:SPEC`` and lacks what is to be broken.
     """
     texts = () if corpus is None else (Path(corpus),)
     material = TextInputs(texts, windows, None if prompt is None else Path(prompt))
@@ -134,8 +120,8 @@ def judge(
     def opened() -> Subject:
         if isinstance(subject, str | Path):
             return open_subject(None if subject == DEFAULT else str(subject), DATA, material)
-        with_text = replace(material, corpus=texts or (DATA / "texts",))
-        return open_held(subject, DATA, tokenizer, with_text)
+        model = open_in_memory(subject, tokenizer)
+        return live(model.name, model, DATA, material)
 
     suite = suite_on(DATA, opened)
     trial = Trial(suite, suite.open())

@@ -8,15 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    Strict,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from gpt2_helix import doctoring
 from gpt2_helix.judging.errors import InputError, first_mistake
@@ -26,8 +18,8 @@ PATH = _INSTALLED if _INSTALLED.exists() else Path(__file__).parents[2] / "param
 
 Doctoring = Annotated[str, AfterValidator(doctoring.check)]
 Count = Annotated[int, Field(ge=1)]
-Pair = Annotated[tuple[Annotated[int, Strict()], Annotated[int, Strict()]], Strict(False)]
-"""In YAML a list."""
+Whole = Annotated[int, Field(strict=True)]
+Pair = Annotated[tuple[Whole, Whole], Field(strict=False)]  # In YAML a list.
 
 
 def _with_queries(window: tuple[int, int]) -> tuple[int, int]:
@@ -39,8 +31,12 @@ def _with_queries(window: tuple[int, int]) -> tuple[int, int]:
 
 Window = Annotated[Pair, AfterValidator(_with_queries)]
 
+_GROUPS = ("average-5", "average-10", "average-20", "average-50", "average-100")
+
 
 class _Family(BaseModel):
+    """Choices of ``measure``'s module of the same name."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
@@ -55,27 +51,16 @@ def _containing(*needed: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-class Helix(_Family):
-    """``measure.helix``."""
-
+class _Helix(_Family):
     surrogates: Annotated[int, Field(ge=99)]
 
 
-class Averaging(_Family):
-    """``measure.averaging``."""
-
-    doctorings: Annotated[
-        list[Doctoring], _containing("average-10", "average-20", "average-50", "average-100")
-    ]
+class _Averaging(_Family):
+    doctorings: Annotated[list[Doctoring], _containing(*_GROUPS[1:])]
 
 
-class Kernels(_Family):
-    """``measure.kernels``."""
-
-    doctorings: Annotated[
-        list[Doctoring],
-        _containing("intact", "average-5", "average-10", "average-20", "average-50", "average-100"),
-    ]
+class _Kernels(_Family):
+    doctorings: Annotated[list[Doctoring], _containing("intact", *_GROUPS)]
     distances: Annotated[int, Field(ge=5)]
     positions: Count
     queries: Pair
@@ -83,7 +68,7 @@ class Kernels(_Family):
     queries_of_main_heads: Pair
 
     @model_validator(mode="after")
-    def _queries_exist(self) -> "Kernels":
+    def _queries_exist(self) -> "_Kernels":
         for name, (first, stop), n, reach in (
             ("queries", self.queries, self.positions, self.distances - 1),
             ("queries_of_main_heads", self.queries_of_main_heads, self.positions_of_main_heads, 1),
@@ -96,23 +81,16 @@ class Kernels(_Family):
         return self
 
 
-class AttentionOnly(_Family):
-    """``measure.attention_only``."""
-
+class _AttentionOnly(_Family):
     positions: Count
     least_positions: Count
     first_query: Count
     draws: Annotated[int, Field(ge=32, multiple_of=2)]  # In pairs.
     token_std: Annotated[float, Field(gt=0)]
-    doctorings: Annotated[
-        list[Doctoring],
-        _containing(
-            *("average-5", "average-10", "average-20", "average-50", "average-100"), "average-all"
-        ),
-    ]
+    doctorings: Annotated[list[Doctoring], _containing(*_GROUPS, "average-all")]
 
     @model_validator(mode="after")
-    def _queries_exist(self) -> "AttentionOnly":
+    def _queries_exist(self) -> "_AttentionOnly":
         if not self.first_query < self.least_positions <= self.positions:
             raise ValueError(
                 f"expected first_query < least_positions <= positions, found {self.first_query}, "
@@ -121,47 +99,31 @@ class AttentionOnly(_Family):
         return self
 
 
-class Agreement(_Family):
-    """``measure.agreement``."""
-
+class _Agreement(_Family):
     pictures: Window
     doctoring_of_pictures: Doctoring
     notebook: Window
 
 
-class Extended(_Family):
-    """``measure.extended``."""
-
+class _Extended(_Family):
     doctorings: Annotated[
         list[Doctoring], _containing("average-5", "average-10", "average-20", "average-100")
     ]
 
 
-class Sensitivity(_Family):
-    """``measure.sensitivity``."""
-
+class _Sensitivity(_Family):
     group_sizes: list[Annotated[int, Field(ge=2)]]
     doctorings: list[Doctoring]
     token_stds: list[Annotated[float, Field(gt=0)]]
     common_mean_norm: Annotated[float, Field(gt=0)]
 
 
-class Output(_Family):
-    """``measure.output``."""
-
+class _Output(_Family):
     windows: Annotated[int, Field(ge=2)]
-    doctorings: Annotated[
-        list[Doctoring],
-        _containing(
-            *("intact", "average-5", "average-10", "average-20", "average-50", "average-100"),
-            "shuffled",
-        ),
-    ]
+    doctorings: Annotated[list[Doctoring], _containing("intact", *_GROUPS, "shuffled")]
 
 
-class Repetition(_Family):
-    """``measure.repetition``."""
-
+class _Repetition(_Family):
     exchanges: Count
     first_word_at: Count
     other_pairs: Count
@@ -169,24 +131,22 @@ class Repetition(_Family):
     larger: list[Doctoring]
 
 
-class Patterns(_Family):
-    """``measure.patterns``."""
-
+class _Patterns(_Family):
     positions: Annotated[int, Field(ge=2)]
     doctorings: Annotated[list[Doctoring], _containing("intact", "average-10")]
 
 
 _CHECKED: dict[str, type[_Family]] = {
-    "helix": Helix,
-    "averaging": Averaging,
-    "kernels": Kernels,
-    "attention_only": AttentionOnly,
-    "agreement": Agreement,
-    "extended": Extended,
-    "sensitivity": Sensitivity,
-    "output": Output,
-    "repetition": Repetition,
-    "patterns": Patterns,
+    "helix": _Helix,
+    "averaging": _Averaging,
+    "kernels": _Kernels,
+    "attention_only": _AttentionOnly,
+    "agreement": _Agreement,
+    "extended": _Extended,
+    "sensitivity": _Sensitivity,
+    "output": _Output,
+    "repetition": _Repetition,
+    "patterns": _Patterns,
 }
 
 # Every command waits for this file, and libyaml reads it several times faster.
@@ -197,10 +157,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def of(family: str, path: Path = PATH) -> dict[str, Any]:
     """Choices of a family of measurements, or a recipe for training; empty if it has none.
 
-    Raises
-    ------
-    InputError
-        If the file cannot be read, lacks a choice, or holds one that does not work.
+    ``InputError`` if the file cannot be read, lacks a choice, or holds one that does not work.
     """
     declared = everything(path).get(family) or {}
     if family not in _CHECKED:
@@ -212,19 +169,18 @@ def of(family: str, path: Path = PATH) -> dict[str, Any]:
         raise InputError(": ".join(said).replace(f"{family}: ", f"{family}.", 1)) from None
     chosen = found.model_dump()
     if family == "agreement":
-        _are_fed(max(chosen["pictures"][0], chosen["notebook"][0]), path)
+        compared = max(chosen["pictures"][0], chosen["notebook"][0])
+        if (fed := of("attention_only", path)["positions"]) < compared:
+            raise InputError(
+                f"{path.name}: attention_only.positions: expected {compared} or more, as "
+                f"agreement compares as many, found {fed}"
+            )
     return chosen
 
 
 @cache
 def everything(path: Path = PATH) -> dict[str, Any]:
-    """All of ``params.yaml``, unchecked.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read.
-    """
+    """All of ``params.yaml``, unchecked; ``InputError`` if it cannot be read."""
     try:
         found = yaml.load(path.read_text(encoding="utf-8"), _LOADER)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
@@ -233,12 +189,3 @@ def everything(path: Path = PATH) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise InputError(f"{path}: expected the parameters in YAML, found {type(found).__name__}")
     return found
-
-
-def _are_fed(positions: int, path: Path) -> None:
-    fed = of("attention_only", path)["positions"]
-    if fed < positions:
-        raise InputError(
-            f"{path.name}: attention_only.positions: expected {positions} or more, as "
-            f"agreement compares as many, found {fed}"
-        )

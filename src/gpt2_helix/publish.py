@@ -17,17 +17,11 @@ CLAIMS = Path("claims")
 
 
 def publish(reports: Sequence[Path], readme: Path | None, metrics: Path | None) -> None:
-    """Publish reports.
+    """Publish reports that ``--claims-json`` wrote.
 
-    Parameters
-    ----------
-    reports
-        Written by ``--claims-json``. Beside each goes a Markdown page, and beside the first
-        ``replication.md`` on those of other models than GPT-2 small.
-    readme
-        Markdown file whose tables are made again, if any.
-    metrics
-        Folder for the main number of each claim, one file for each report, if any.
+    Beside each goes a Markdown page, and beside the first ``replication.md`` on those of other
+    models than GPT-2 small. If asked for, the tables of a Markdown file are made again, and a
+    folder gets the main number of each claim, one file for each report.
     """
     contents = {path: read(path) for path in sorted(reports, key=lambda path: path.stem)}
     if metrics:
@@ -78,9 +72,4 @@ def _write_pages(contents: Mapping[Path, Report]) -> None:
 def _linked_from(page: Path) -> Callable[[str], str]:
     """Links from a page to the file of a family of claims."""
     claims = os.path.relpath(CLAIMS, page.parent)
-    return lambda family: f"{claims}/{file_of(family)}"
-
-
-def file_of(family: str) -> str:
-    """Name of the file in ``claims/`` that holds a family of claims."""
-    return f"test_{family.replace('-', '_')}.py"
+    return lambda family: f"{claims}/test_{family.replace('-', '_')}.py"

@@ -8,7 +8,7 @@ import math
 import operator
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, SupportsFloat, TypeVar
@@ -81,10 +81,7 @@ class Subject(ABC):
     def measure(self, measurement: Callable[..., Result]) -> Result:
         """Result of a measurement on this subject; the same every time.
 
-        Raises
-        ------
-        MissingInputError
-            If the subject lacks what the measurement needs.
+        ``MissingInputError`` if the subject lacks what the measurement needs.
         """
 
 
@@ -157,19 +154,21 @@ class Measured:
                 if not math.isfinite(number):
                     raise InputError(f"expected {label} to be a finite number, found {number}")
             self.values[name] = kept
-        return Outcome(tuple(self._broken(values)))
+        return Outcome(self._broken(values))
 
     @property
     def broken(self) -> tuple[str, ...]:
         """Every bound that a measured number breaks, as ``climb 0.03, must be >= 0.95``."""
-        return tuple(self._broken(self.values))
+        return self._broken(self.values)
 
-    def _broken(self, names: Mapping[str, object]) -> Iterator[str]:
-        for name in names:
-            bound = self.tolerance.get(name)
-            for label, number in labelled(name, self.values[name]) if bound else ():
-                if bound and not keeps(number, bound):
-                    yield f"{label} {number:.4g}, must be {bound}"
+    def _broken(self, names: Iterable[str]) -> tuple[str, ...]:
+        return tuple(
+            f"{label} {number:.4g}, must be {self.tolerance[name]}"
+            for name in names
+            if name in self.tolerance
+            for label, number in labelled(name, self.values[name])
+            if not keeps(number, self.tolerance[name])
+        )
 
 
 def _number(value: Number | Sampled) -> Number:

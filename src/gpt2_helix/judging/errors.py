@@ -22,16 +22,10 @@ class NothingToMeasureError(Exception):
 
 
 class MissingInputError(Exception):
-    """The subject is sound but lacks what a measurement needs.
-
-    Attributes
-    ----------
-    missing
-        Names of what is not there: tensors, files, parts or recorded measurements.
-    """
+    """The subject is sound but lacks what a measurement needs."""
 
     def __init__(self, missing: list[str], where: str) -> None:
-        self.missing = missing
+        self.missing = missing  # Names of tensors, files, parts or recorded measurements.
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         super().__init__(f"{where} does not hold {', '.join(missing[:3])}{more}")
 

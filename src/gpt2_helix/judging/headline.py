@@ -9,25 +9,18 @@ Bounded = tuple[str, Number, str]
 """What a number is called, the number, and its bound."""
 
 
-def bounded_numbers(claim: ClaimVerdict) -> list[Bounded]:
-    """The measured numbers that have a bound, in the order of the bounds."""
-    return [
+def nearest_bound(claim: ClaimVerdict) -> Bounded | None:
+    """Of a claim's measured numbers with a bound, the one that says most; None if there are none.
+
+    Of broken bounds the one that is broken by most, otherwise the one nearest to being broken, both
+    as a share of the larger of number and bound. A number that must equal its bound comes last.
+    """
+    bounded = [
         (label, number, bound)
         for name, bound in claim.tolerance.items()
         if name in claim.measured
         for label, number in labelled(name, claim.measured[name])
     ]
-
-
-def nearest_bound(claim: ClaimVerdict) -> Bounded | None:
-    """Of a claim's measured numbers, the one that says most about its verdict.
-
-    Returns
-    -------
-    Of broken bounds the one that is broken by most, otherwise the one nearest to being broken, both
-    as a share of the larger of number and bound. A number that must equal its bound comes last.
-    None if nothing was measured.
-    """
 
     def rank(item: Bounded) -> tuple[bool, bool, float]:
         _, number, bound = item
@@ -36,14 +29,13 @@ def nearest_bound(claim: ClaimVerdict) -> Bounded | None:
         kept = keeps(number, bound)
         return kept, kept and comparison == "==", slack if kept else -slack
 
-    return min(bounded_numbers(claim), key=rank, default=None)
+    return min(bounded, key=rank, default=None)
 
 
 def main_numbers(claims: Sequence[ClaimVerdict]) -> dict[str, Number]:
-    """The main number of each claim that was judged, by its identifier.
+    """The first number with a bound of each claim that was judged, by its identifier.
 
-    It is the first number that has a bound; of several under one name, the one nearest to
-    breaking it.
+    Of several under one name, it is the one nearest to breaking the bound.
     """
     return {
         claim.id: _nearest(claim, name)[1]
@@ -54,15 +46,10 @@ def main_numbers(claims: Sequence[ClaimVerdict]) -> dict[str, Number]:
 
 
 def statement_headline(claims: Sequence[ClaimVerdict], claim: str, name: str) -> Bounded | None:
-    """The number that says most about a statement.
+    """Of claims on a statement, the number that says most: of the claim and name that it names.
 
-    Parameters
-    ----------
-    claims
-        Those on the statement.
-    claim, name
-        The claim and the number that the statement names. Of a refuted statement it is a number
-        that breaks its bound, whichever claim measured it; if none does, broken copies passed.
+    Of a refuted statement it is a number that breaks its bound, whichever claim measured it; if
+    none does, broken copies passed.
     """
     named = [c for c in claims if c.id == claim and name in c.measured and name in c.tolerance]
     said: list[Bounded] = [_nearest(c, name) for c in named]

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
@@ -33,13 +32,14 @@ def write(folder: Path, report: Report, words: Words, figures: Sequence[Figure])
     """Write ``index.html``, which needs nothing beside it; the folder is made if need be."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"
-    path.write_text(_html(report, words, whole=True, figures=figures), encoding="utf-8")
+    text = _template().render(report=report, words=words, whole=True, figures=figures)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
 def notebook(report: Report, words: Words) -> str:
     """Make the HTML that a notebook shows: statements, and the claims folded away."""
-    return _html(report, words, whole=False, figures=())
+    return _template().render(report=report, words=words, whole=False)
 
 
 def number_line(value: Number, bound: str) -> NumberLine:
@@ -62,10 +62,6 @@ def number_line(value: Number, bound: str) -> NumberLine:
     left, right = x(kept[0]) - (comparison == "=="), x(kept[1]) + (comparison == "==")
     anchor = "start" if value >= limit else "end"
     return NumberLine(x(value), x(limit), left, round(right - left, 1), anchor)
-
-
-def _html(report: Report, words: Words, **about: Any) -> str:
-    return _template().render(report=report, words=words, **about)
 
 
 @cache

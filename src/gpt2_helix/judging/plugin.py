@@ -5,11 +5,11 @@ test and on its controls. Another plugin, or a conftest.py, says what is judged:
 hook ``pytest_judging_suite``.
 """
 
-import contextlib
 import inspect
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -219,15 +219,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         raise pytest.UsageError(str(error)) from None
 
 
-@contextlib.contextmanager
-def _on_the_terminal(config: pytest.Config) -> Iterator[None]:
+def _on_the_terminal(config: pytest.Config) -> AbstractContextManager[None]:
     """Let progress bars through to a terminal: pytest captures output otherwise."""
     capture = config.pluginmanager.getplugin("capturemanager")
-    if capture is None or not sys.__stderr__ or not sys.__stderr__.isatty():
-        yield
-        return
-    with capture.global_and_fixture_disabled():
-        yield
+    if capture and sys.__stderr__ and sys.__stderr__.isatty():
+        return capture.global_and_fixture_disabled()
+    return nullcontext()
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
@@ -345,6 +342,5 @@ def _judged(test: object) -> Judged | None:
     if getattr(test, "when", None) == "call":
         for name, value in getattr(test, "user_properties", ()):
             if name == _JUDGED:
-                judged: Judged = adapter(Judged).validate_json(value)
-                return judged
+                return adapter(Judged).validate_json(value)
     return None

@@ -90,9 +90,28 @@ class RecordedSubject(Subject):
         return RecordedSubject(f"control:{name}", self.folder, name)
 
     def measure(self, measurement: Callable[..., Result]) -> Result:
-        """Read a result back; see ``claim.Subject.measure``."""
-        kind: type[Result] = measurement.__annotations__["return"]
-        return read(self.folder, measurement, kind, self._control)
+        """Read a result back.
+
+        ``MissingInputError`` if it was never recorded, ``NothingToMeasureError`` if the record says
+        that there was nothing to measure, ``InputError`` if it is not what ``write`` writes.
+        """
+        name, path = measurement.__name__, self.folder / f"{family(measurement)}.json"
+        results: Mapping[str, Any] = NOTHING
+        if path.exists():
+            record = load(path)
+            control = self._control
+            results = record.measured if control is None else record.controls.get(control, NOTHING)
+        if name not in results:
+            where = f"the record of {self.folder.name}"
+            raise MissingInputError([f"{family(measurement)}.{name}"], where)
+        found = results[name]
+        if isinstance(found, dict) and found.keys() == {DEGENERATE}:
+            raise NothingToMeasureError(str(found[DEGENERATE]))
+        try:
+            return adapter(measurement.__annotations__["return"]).validate_python(found)
+        except ValidationError as error:
+            where, why = first_mistake(error)
+            raise InputError(f"{path}: expected {name}.{where} as written, found {why}") from None
 
 
 def family(measurement: Measurement) -> str:
@@ -134,14 +153,10 @@ def write(
 
 
 def keep(folder: Path, name: str, parameters: Mapping[str, Any]) -> str | None:
-    """Keep the record of one family, because there are no weights to measure again.
+    """Keep the record of one family, because there are no weights to measure again; gives its day.
 
     It must have been made with these parameters. A family that was never measured gets a record in
-    which nothing is measured.
-
-    Returns
-    -------
-    Day of the record; None if it holds nothing.
+    which nothing is measured, and None.
     """
     path = folder / f"{name}.json"
     record = load(path) if path.exists() else None
@@ -169,41 +184,6 @@ def check_folder(option: str, folder: Path) -> None:
     there = next(path for path in (folder, *folder.parents) if path.exists())
     if not (there.is_dir() and os.access(there, os.W_OK)):
         raise InputError(f"{option}: expected a folder that can be written to, found {there}")
-
-
-def read(
-    folder: Path, measurement: Measurement, kind: type[Result], control: str | None = None
-) -> Result:
-    """Read a result back.
-
-    Raises
-    ------
-    MissingInputError
-        If it was never recorded; names the measurement.
-    NothingToMeasureError
-        If the record says that there was nothing to measure.
-    InputError
-        If the record is not what ``write`` writes.
-    """
-    path = folder / f"{family(measurement)}.json"
-    results: Mapping[str, Any] = NOTHING
-    if path.exists():
-        record = load(path)
-        results = record.measured if control is None else record.controls.get(control, NOTHING)
-    try:
-        found = results[measurement.__name__]
-    except KeyError:
-        what = f"{family(measurement)}.{measurement.__name__}"
-        raise MissingInputError([what], f"the record of {folder.name}") from None
-    if isinstance(found, dict) and found.keys() == {DEGENERATE}:
-        raise NothingToMeasureError(str(found[DEGENERATE]))
-    try:
-        return adapter(kind).validate_python(found)
-    except ValidationError as error:
-        where, why = first_mistake(error)
-        raise InputError(
-            f"{path}: expected {measurement.__name__}.{where} as written, found {why}"
-        ) from None
 
 
 def _weights(folder: Path, records: Mapping[Path, Record]) -> dict[str, str]:
@@ -240,11 +220,8 @@ def load(path: Path) -> Record:
     try:
         return _parsed(path.read_text(encoding="utf-8"))
     except ValidationError as error:
-        where, why = first_mistake(error)
-        raise InputError(
-            f"{path}: expected a record of schema {SCHEMA}, "
-            f"found {f'{where}: {why}' if where else why}"
-        ) from None
+        why = ": ".join(filter(None, first_mistake(error)))
+        raise InputError(f"{path}: expected a record of schema {SCHEMA}, found {why}") from None
     except ValueError as error:
         raise InputError(f"{path}: expected JSON, found something else ({error})") from None
 
@@ -252,13 +229,11 @@ def load(path: Path) -> Record:
 # Every claim reads the files again, on its subject and on each control.
 @lru_cache(maxsize=64)
 def _parsed(text: str) -> Record:
-    record: Record = adapter(Record).validate_python(json.loads(text))
-    return record
+    return adapter(Record).validate_python(json.loads(text))
 
 
 def _as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(json.dumps(dict(parameters)))
-    return found
+    return json.loads(json.dumps(dict(parameters)))
 
 
 def _plain(results: Results) -> dict[str, Any]:

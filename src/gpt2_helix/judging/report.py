@@ -107,10 +107,9 @@ def read(path: Path) -> Report:
     """Read a report; ``InputError`` if something in it is not as it was written."""
     expected = f"{path}: expected verdicts as --claims-json writes them"
     try:
-        report: Report = adapter(Report).validate_json(path.read_bytes(), strict=True)
+        return adapter(Report).validate_json(path.read_bytes(), strict=True)
     except OSError as error:
         raise InputError(f"{expected}, found {error}") from None
     except ValidationError as error:
-        where, why = first_mistake(error)
-        raise InputError(f"{expected}, found {f'{where}: {why}' if where else why}") from None
-    return report
+        why = ": ".join(filter(None, first_mistake(error)))
+        raise InputError(f"{expected}, found {why}") from None

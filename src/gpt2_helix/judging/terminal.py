@@ -3,9 +3,9 @@
 import textwrap
 from collections.abc import Iterable
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from gpt2_helix.judging import wording
@@ -20,13 +20,14 @@ COLOURS = {"confirmed": "green", "refuted": "red", "blocked": "yellow", "partly 
 
 def text(report: Report, words: Words, width: int) -> str:
     """All of it: heading, statements, claims and how many there are of each verdict."""
-    parts = [
-        heading(report.subject, words, width),
-        statements(report, width),
-        claims(report, words, width),
-        wording.counts(report),
-    ]
-    return "\n\n".join(parts)
+    return "\n\n".join(
+        [
+            heading(report.subject, words, width),
+            statements(report, width),
+            claims(report, words, width),
+            wording.counts(report),
+        ]
+    )
 
 
 def heading(about: About, words: Words, width: int) -> str:
@@ -82,26 +83,16 @@ def wrapped(lines: Iterable[str], width: int) -> str:
 
 def _everything(claim: ClaimVerdict) -> RenderableType:
     """Every number of a claim in columns, then each control and what is missing."""
-    numbers = Table.grid(padding=(0, 2, 0, 0))
-    numbers.add_column()
-    numbers.add_column(justify="right")
-    numbers.add_column()
+    numbers = Table.grid("", Column(justify="right"), "", padding=(0, 2, 0, 0))
     for row in wording.numbers(claim):
         numbers.add_row(*row)
-    told = Table.grid()
-    if numbers.row_count:
-        told.add_row(numbers)
-    for line in wording.facts(claim):
-        told.add_row(line)
-    return Padding(told, (0, 0, 0, 2))
+    told = [numbers] if numbers.row_count else []
+    return Padding(Group(*told, *wording.facts(claim)), (0, 0, 0, 2))
 
 
 def _table() -> Table:
     """Verdicts in the left column, and what is told of each beside it."""
-    table = Table.grid(padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column()
-    return table
+    return Table.grid(Column(no_wrap=True), "", padding=(0, 2, 0, 0))
 
 
 def _word(verdict: str) -> Text:

@@ -85,19 +85,9 @@ def run_claim(
 ) -> tuple[ClaimVerdict, Assessment]:
     """Run a claim on the strongest evidence that it is not blocked on, and on its controls.
 
-    Parameters
-    ----------
-    claim, assess
-        Its terms and its function, whose docstring says what the claim says.
-    subjects
-        The subject under test first, then weaker evidence on it, which is asked for only if the
-        claim is blocked on what comes before.
-    control
-        Gives the broken copies that the claim names.
-
-    Returns
-    -------
-    The verdict, and what calling the claim's function on the subject gave.
+    The subject under test comes first, then weaker evidence on it, which is asked for only if the
+    claim is blocked on what comes before. Gives the verdict, and what calling the claim's function
+    on the subject gave.
     """
     subject, found = _on_strongest(claim, assess, subjects)
     controls: list[ControlVerdict] = []
@@ -167,14 +157,14 @@ def _not_refuted(controls: Sequence[ControlVerdict]) -> str:
 def assess_on(claim: Claim, assess: Assess, subject: Subject) -> Assessment:
     """Call a claim's function on one subject, without its controls."""
     measured = Measured(claim.tolerance)
+    terms = dict(claim.tolerance)
     raised: AssertionError | None = None
     try:
         assess(subject=subject, measured=measured)
     except MissingInputError as missing:
-        terms = dict(claim.tolerance)
         return Assessment("blocked", {}, terms, f"blocked: {missing}", tuple(missing.missing))
     except NothingToMeasureError as degenerate:
-        return Assessment("refuted", {}, dict(claim.tolerance), str(degenerate))
+        return Assessment("refuted", {}, terms, str(degenerate))
     except AssertionError as failure:
         raised = failure
     _check_assertions(claim, measured, raised)
@@ -203,9 +193,7 @@ def _check_assertions(claim: Claim, measured: Measured, raised: AssertionError |
 def _rounded(value: MeasuredValue) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(number) for key, number in value.items()}
-    if isinstance(value, bool):
-        return value
-    return int(value) if isinstance(value, int) else rounded(float(value))
+    return value if isinstance(value, int) else rounded(float(value))
 
 
 def roll_up(
@@ -216,11 +204,10 @@ def roll_up(
     A statement is refuted if one of its claims is, blocked if all are, partly judged if some are
     blocked, and otherwise confirmed.
     """
-    claims_of = {name: [v for v in verdicts if v.statement == name] for name in statements}
     return [
-        _statement_verdict(name, statements[name], claims)
-        for name, claims in claims_of.items()
-        if claims
+        _statement_verdict(name, statement, claims)
+        for name, statement in statements.items()
+        if (claims := [v for v in verdicts if v.statement == name])
     ]
 
 

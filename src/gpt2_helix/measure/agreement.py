@@ -4,7 +4,7 @@ Which heads attend to the previous token, in order: through attention alone (``a
 and in the whole GPT-2 small, as its pictures and a notebook show it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,11 +15,7 @@ from gpt2_helix.doctoring import INTACT, doctor
 from gpt2_helix.judging.claim import rounded
 from gpt2_helix.judging.errors import MissingInputError
 from gpt2_helix.measure import attention_only
-from gpt2_helix.measure.attention_only import (
-    DIGITS,
-    Draws,
-    by_head,
-)
+from gpt2_helix.measure.attention_only import DIGITS, Draws, by_head
 from gpt2_helix.measure.statistics import Estimate, bootstrap, spearman
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.readings import Readings
@@ -29,8 +25,9 @@ NOTEBOOK = (25, 2)
 """Positions and the first query, as others published them."""
 DOCTORING = "average-10"
 
-Compared = tuple[Readings, str, dict[str, float]]
-"""Attention alone on the window that was published, the doctoring, and the whole model's heads."""
+Compared = tuple[str, Readings, str, list[Head], Float[np.ndarray, " head"]]
+"""What is compared, attention alone on the window that was published, the doctoring, heads, and
+their attention in the whole model."""
 
 
 @dataclass(frozen=True)
@@ -52,16 +49,11 @@ class RankCorrelation:
 
     Both by what is compared: ``intact`` and ``averaged`` with the author's pictures, ``notebook``
     with a notebook's patterns.
-
-    Attributes
-    ----------
-    correlation
-        Of attention to the previous token, through attention alone against the whole model.
-    attention
-        Through attention alone, by head, on the same window of positions.
     """
 
+    # Of attention to the previous token, through attention alone against the whole model.
     correlation: dict[str, Estimate]
+    # Through attention alone, by head, on the same window of positions.
     attention: dict[str, dict[str, float]]
 
 
@@ -69,16 +61,11 @@ class RankCorrelation:
 class OrderWithoutPositions:
     """Rank correlation with what others published, of heads that lack something.
 
-    Attributes
-    ----------
-    raw
-        Every head fed W_pos as it is; by what is compared, as in ``RankCorrelation``.
-    no_positions
-        Attention alone, without positions; likewise.
+    Both by what is compared, as in ``RankCorrelation``.
     """
 
-    raw: dict[str, float]
-    no_positions: dict[str, float]
+    raw: dict[str, float]  # Every head fed W_pos as it is.
+    no_positions: dict[str, float]  # Attention alone, without positions.
 
 
 def rank_correlation(
@@ -92,9 +79,8 @@ def rank_correlation(
     """Compare the order of the heads with what others measured of the whole model on text."""
     correlation: dict[str, Estimate] = {}
     attention: dict[str, dict[str, float]] = {}
-    compared = _compared(attention_alone, published, pictures, doctoring_of_pictures, notebook)
-    for name, (readings, doctored, whole) in compared.items():
-        heads = _named(readings, whole)
+    asked = (pictures, doctoring_of_pictures, notebook)
+    for name, readings, doctored, heads, whole in _compared(attention_alone, published, *asked):
         draws = _attention(readings, doctored, heads)
         agreement = partial(_agreement, draws, whole)
         attention[name] = by_head(heads, draws.mean(axis=0))
@@ -113,25 +99,22 @@ def order_without_positions(
     """Compare the order of heads that lack positions, or lack layers, with the whole model's."""
     raw: dict[str, float] = {}
     no_positions: dict[str, float] = {}
-    compared = _compared(attention_alone, published, pictures, doctoring_of_pictures, notebook)
-    for name, (readings, doctored, whole) in compared.items():
-        heads = _named(readings, whole)
+    asked = (pictures, doctoring_of_pictures, notebook)
+    for name, readings, doctored, heads, whole in _compared(attention_alone, published, *asked):
         fed = attention_only.raw(readings, heads, doctor(readings.W_pos, doctored))
-        raw[name] = rounded(_spearman(np.array(list(fed.values())), whole), DIGITS)
+        raw[name] = rounded(spearman(np.array(list(fed.values())), whole), DIGITS)
         draws = _attention(readings, "zeroed", heads)
-        no_positions[name] = rounded(_spearman(draws.mean(axis=0), whole), DIGITS)
+        no_positions[name] = rounded(spearman(draws.mean(axis=0), whole), DIGITS)
     return OrderWithoutPositions(raw, no_positions)
 
 
 def whole_model(published: PublishedHeads) -> dict[str, dict[str, float]]:
     """What others measured of the whole model, by what is compared and by head."""
+    shown = published.notebook_heads
     return {
-        name: dict(zip(heads, values.tolist(), strict=True))
-        for name, heads, values in (
-            ("intact", published.heads, published.intact),
-            ("averaged", published.heads, published.averaged),
-            ("notebook", published.notebook_heads, published.notebook),
-        )
+        "intact": dict(zip(published.heads, published.intact.tolist(), strict=True)),
+        "averaged": dict(zip(published.heads, published.averaged.tolist(), strict=True)),
+        "notebook": dict(zip(shown, published.notebook.tolist(), strict=True)),
     }
 
 
@@ -141,45 +124,31 @@ def _compared(
     pictures: tuple[int, int],
     doctoring_of_pictures: str,
     notebook: tuple[int, int],
-) -> dict[str, Compared]:
+) -> Iterator[Compared]:
+    """Pair attention alone with the whole model; ``MissingInputError`` if it lacks a head."""
+    known = {str(head): head for head in attention_alone.heads}
     measured_on = {
         "intact": (pictures, INTACT),
         "averaged": (pictures, doctoring_of_pictures),
         "notebook": (notebook, INTACT),
     }
-    found = {}
     for name, whole in whole_model(published).items():
+        if missing := [head for head in whole if head not in known]:
+            raise MissingInputError(missing, "the model")
         (positions, first_query), doctored = measured_on[name]
         readings = replace(attention_alone, queries=slice(first_query, positions))
-        found[name] = readings, doctored, whole
-    return found
+        heads = [known[head] for head in whole]
+        yield name, readings, doctored, heads, np.array(list(whole.values()))
 
 
-def _attention(readings: Readings, name: str, heads: Sequence[Head]) -> Draws:
+def _attention(readings: Readings, name: str, heads: list[Head]) -> Draws:
     """Attention to the previous token, of heads of all layers."""
     at = [readings.heads.index(head) for head in heads]
     return readings.mean(readings.every_head(name)[:, at])
 
 
-def _named(readings: Readings, names: Iterable[str]) -> list[Head]:
-    """Heads by name.
-
-    Raises
-    ------
-    MissingInputError
-        If the model lacks one.
-    """
-    heads = {str(head): head for head in readings.heads}
-    if missing := [name for name in names if name not in heads]:
-        raise MissingInputError(missing, "the model")
-    return [heads[name] for name in names]
-
-
-def _agreement(draws: Draws, whole: dict[str, float], pairs: Int[np.ndarray, " pair"]) -> float:
+def _agreement(
+    draws: Draws, whole: Float[np.ndarray, " head"], pairs: Int[np.ndarray, " pair"]
+) -> float:
     """How well these pairs of draws agree with the whole model."""
-    return _spearman(draws[pairs].mean(axis=0), whole)
-
-
-def _spearman(found: Float[np.ndarray, " head"], whole: dict[str, float]) -> float:
-    """Spearman correlation of the same heads, here and in the whole model."""
-    return spearman(found, np.array(list(whole.values())))
+    return spearman(draws[pairs].mean(axis=0), whole)

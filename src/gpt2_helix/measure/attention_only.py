@@ -34,21 +34,11 @@ Draws = Float[np.ndarray, "pair head"]
 
 @dataclass(frozen=True)
 class MainHeads:
-    """Attention of the main previous-token heads to the previous token, by head.
+    """Attention of the main previous-token heads to the previous token, by head."""
 
-    Attributes
-    ----------
-    attention
-        Through attention alone; mean over queries and draws.
-    raw
-        What the same head gives when it is fed W_pos as it is.
-    positions
-        Positions fed: as many as the claims ask for, or as the model has.
-    """
-
-    attention: ByHead
-    raw: dict[str, float]
-    positions: int
+    attention: ByHead  # Through attention alone; mean over queries and draws.
+    raw: dict[str, float]  # What the same head gives when it is fed W_pos as it is.
+    positions: int  # Fed: as many as the claims ask for, or as the model has.
 
     @property
     def times_raw(self) -> dict[str, float]:
@@ -73,31 +63,17 @@ class AllHeads:
 
 @dataclass(frozen=True)
 class Averaged:
-    """What is left of the main heads' attention, by doctoring.
+    """What is left of the main heads' attention, by doctoring."""
 
-    Attributes
-    ----------
-    attention
-        Doctoring, then head.
-    kept
-        Sum over the heads, doctored over intact; the same draws in both.
-    """
-
-    attention: dict[str, ByHead]
-    kept: dict[str, Estimate]
+    attention: dict[str, ByHead]  # Doctoring, then head.
+    kept: dict[str, Estimate]  # Sum over the heads, doctored over intact; the same draws in both.
 
 
 @dataclass(frozen=True)
 class WithoutLayer0:
-    """What is left of the main heads' attention with the heads of layer 0 silenced, by head.
+    """What is left of the main heads' attention with the heads of layer 0 silenced, by head."""
 
-    Attributes
-    ----------
-    kept
-        Silenced over intact; the same draws in both.
-    """
-
-    kept: ByHead
+    kept: ByHead  # Silenced over intact; the same draws in both.
 
 
 def main_heads(attention_alone: Readings, main_heads: Sequence[Head]) -> MainHeads:
@@ -123,10 +99,7 @@ def averaged(
 ) -> Averaged:
     """Measure the main heads on averaged positions.
 
-    Raises
-    ------
-    NothingToMeasureError
-        If they give the previous token nothing on intact positions.
+    ``NothingToMeasureError`` if they give the previous token nothing on intact positions.
     """
     whole = intact(attention_alone, main_heads)
     if not whole.any():
@@ -147,10 +120,7 @@ def averaged(
 def first_layer(attention_alone: Readings, main_heads: Sequence[Head]) -> WithoutLayer0:
     """Measure the main heads with the heads of layer 0 silenced.
 
-    Raises
-    ------
-    NothingToMeasureError
-        If one of them gives the previous token nothing on intact positions.
+    ``NothingToMeasureError`` if one of them gives the previous token nothing on intact positions.
     """
     whole = intact(attention_alone, main_heads)
     if not whole.any(axis=0).all():
@@ -174,22 +144,16 @@ def raw(attention_alone: Readings, heads: Sequence[Head], W_pos: Positions) -> d
 
 def means(heads: Sequence[Head], draws: Draws) -> ByHead:
     """Estimate the mean over draws, by head."""
-    return {str(h): bootstrap(np.mean, found, digits=DIGITS) for h, found in _each(heads, draws)}
+    each = zip(heads, draws.T, strict=True)
+    return {str(head): bootstrap(np.mean, found, digits=DIGITS) for head, found in each}
 
 
 def kept(heads: Sequence[Head], some: Draws, whole: Draws) -> ByHead:
     """Estimate what is kept of the whole, by head; the same draws in both."""
-    of_whole = dict(_each(heads, whole))
-    return {
-        str(h): bootstrap(ratio, found, of_whole[h], digits=DIGITS)
-        for h, found in _each(heads, some)
-    }
+    each = zip(heads, some.T, whole.T, strict=True)
+    return {str(head): bootstrap(ratio, found, of, digits=DIGITS) for head, found, of in each}
 
 
 def by_head(heads: Sequence[Head], values: Float[np.ndarray, " head"]) -> dict[str, float]:
     """Numbers by head."""
     return {str(h): rounded(value, DIGITS) for h, value in zip(heads, values.tolist(), strict=True)}
-
-
-def _each(heads: Sequence[Head], draws: Draws) -> list[tuple[Head, Float[np.ndarray, " pair"]]]:
-    return list(zip(heads, draws.T, strict=True))

@@ -28,46 +28,27 @@ Entering = dict[int, Float[np.ndarray, "pair token d_model"]]
 
 @dataclass(frozen=True)
 class Fed:
-    """Attention of the main heads to the previous token, by head and by what they are fed.
+    """Attention of the main heads to the previous token, by head and by what they are fed."""
 
-    Attributes
-    ----------
-    whole, from_extended, from_content
-        The whole residual stream, its extended positional embeddings alone, its content alone.
-    kept_from_extended, kept_from_content
-        The same over the whole.
-    """
-
-    whole: dict[str, float]
-    from_extended: dict[str, float]
-    from_content: dict[str, float]
-    kept_from_extended: ByHead
+    whole: dict[str, float]  # The whole residual stream.
+    from_extended: dict[str, float]  # Its extended positional embeddings alone.
+    from_content: dict[str, float]  # Its content alone.
+    kept_from_extended: ByHead  # The same over the whole, as is the next.
     kept_from_content: ByHead
 
 
 @dataclass(frozen=True)
 class Averaged:
-    """Attention of the main heads fed extended positional embeddings alone, by doctoring.
+    """Attention of the main heads fed extended positional embeddings alone, by doctoring."""
 
-    Attributes
-    ----------
-    attention
-        Doctoring, then head.
-    kept
-        Sum over the heads, doctored over intact; the same draws in both.
-    """
-
-    attention: dict[str, dict[str, float]]
-    kept: dict[str, Estimate]
+    attention: dict[str, dict[str, float]]  # Doctoring, then head.
+    kept: dict[str, Estimate]  # Sum over the heads, doctored over intact; the same draws in both.
 
 
 def fed(attention_alone: Readings, main_heads: Sequence[Head]) -> Fed:
     """Measure the main heads fed extended positional embeddings alone, and content alone.
 
-    Raises
-    ------
-    NothingToMeasureError
-        If one of them gives the previous token nothing when it is fed everything.
+    ``NothingToMeasureError`` if one of them, fed everything, gives the previous token nothing.
     """
     intact = attention_alone.doctored(INTACT, main_heads)
     draws = attention_alone.mean(intact.previous)
@@ -102,10 +83,7 @@ def fed_averaged(
 ) -> Averaged:
     """Measure the main heads fed the extended positional embeddings of averaged positions.
 
-    Raises
-    ------
-    NothingToMeasureError
-        If those of intact positions give the previous token nothing.
+    ``NothingToMeasureError`` if those of intact positions give the previous token nothing.
     """
     found, left_out = {}, {}
     for name in (INTACT, *doctorings):

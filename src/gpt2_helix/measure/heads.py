@@ -18,8 +18,7 @@ from gpt2_helix.judging.errors import MissingInputError
 from gpt2_helix.models.config import Head
 
 if TYPE_CHECKING:
-    # Not at run time: it imports torch, which other claims do not need.
-    import gpt2_helix.models.runner
+    import gpt2_helix.models.runner  # not at run time: it imports torch, which is slow
 
 FIRST_QUERY = 11
 """Position of the first query, ``<|endoftext|>`` being 0: ten other tokens stand before it."""

@@ -20,53 +20,28 @@ from gpt2_helix.models.readings import Readings, Tokens
 
 GROUP_SIZES = (2, 3, 5, 7, 10, 20, 30, 50, 70, 100, 200, 300)
 DOCTORINGS = (*attention_only.DOCTORINGS, "zeroed")
-TOKEN_STD = 0.14
-"""That of the claims."""
+TOKEN_STD = 0.14  # That of the claims.
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Attention of the main heads to the previous token, against group size.
+    """Attention of the main heads to the previous token, against group size."""
 
-    Attributes
-    ----------
-    attention
-        Group size, then head; 1 is intact.
-    half_lost_at
-        By head, the group size at which half of the intact attention is lost; see below.
-    """
-
-    attention: dict[int, ByHead]
-    half_lost_at: dict[str, float | None]
+    attention: dict[int, ByHead]  # Group size, then head; 1 is intact.
+    half_lost_at: dict[str, float | None]  # By head; see the function of this name.
 
 
 @dataclass(frozen=True)
 class EveryHead:
-    """Attention of every head to the previous token.
+    """Attention of every head to the previous token."""
 
-    Attributes
-    ----------
-    attention
-        Doctoring, then head; ``zeroed`` is without positions.
-    raw
-        By head, fed W_pos as it is.
-    """
-
-    attention: dict[str, dict[str, float]]
-    raw: dict[str, float]
+    attention: dict[str, dict[str, float]]  # Doctoring (``zeroed``: no positions), then head.
+    raw: dict[str, float]  # By head, fed W_pos as it is.
 
 
 @dataclass(frozen=True)
 class OtherTokens:
-    """The main heads with other random tokens.
-
-    Attributes
-    ----------
-    intact
-        Kind of tokens, then head: attention to the previous token on intact positions.
-    averaged
-        Kind of tokens: the same on averaged positions.
-    """
+    """Attention of the main heads to the previous token with other random tokens, by their kind."""
 
     intact: dict[str, ByHead]
     averaged: dict[str, attention_only.Averaged]
@@ -79,17 +54,10 @@ class RepeatedToken:
     One random token stands at all positions. The residual stream minus its mean over positions is
     averaged over tokens, and the mean over positions and tokens is added back before a head reads
     it: which is the mean over tokens.
-
-    Attributes
-    ----------
-    attention
-        Of the main heads, fed these alone, by head.
-    kept
-        The same over the whole, as in ``extended.Fed``.
     """
 
-    attention: dict[str, float]
-    kept: dict[str, float]
+    attention: dict[str, float]  # Of the main heads, fed these alone, by head.
+    kept: dict[str, float]  # The same over the whole, as in ``extended.Fed``.
 
 
 def sweep(
@@ -105,11 +73,12 @@ def sweep(
         size: attention_alone.mean(attention_alone.doctored(name, main_heads).previous)
         for size, name in names.items()
     }
-    attention = {size: found.mean(axis=0) for size, found in draws.items()}
     return Sweep(
         {size: means(main_heads, found) for size, found in draws.items()},
         {
-            str(head): half_lost_at(list(draws), [float(a[i]) for a in attention.values()])
+            str(head): half_lost_at(
+                list(draws), [float(found.mean(axis=0)[i]) for found in draws.values()]
+            )
             for i, head in enumerate(main_heads)
         },
     )
@@ -118,10 +87,8 @@ def sweep(
 def half_lost_at(sizes: Sequence[int], attention: Sequence[float]) -> float | None:
     """Group size at which attention first falls to half of what it is at the first size.
 
-    Returns
-    -------
-    Interpolated over the logarithm of the size; None if it never falls so far, or is nothing
-    to begin with.
+    Interpolated over the logarithm of the size; None if it never falls so far, or is nothing at
+    first.
     """
     half = attention[0] / 2
     below = [i for i, found in enumerate(attention) if found <= half]
@@ -166,10 +133,7 @@ def other_tokens(
 def repeated_token(attention_alone: Readings, main_heads: Sequence[Head]) -> RepeatedToken:
     """Measure the main heads fed extended positional embeddings made with repeated tokens.
 
-    Raises
-    ------
-    NothingToMeasureError
-        If one of them gives the previous token nothing when it is fed everything.
+    ``NothingToMeasureError`` if one of them, fed everything, gives the previous token nothing.
     """
     whole = intact(attention_alone, main_heads).mean(axis=0)
     if not whole.all():

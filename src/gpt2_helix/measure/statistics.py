@@ -17,25 +17,13 @@ JACKKNIFE: Final = "jackknife"
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its 95 % interval.
+    """A number and its 95 % interval."""
 
-    Attributes
-    ----------
-    mean
-        The number: a mean over what was sampled, or a statistic of such means.
-    low, high
-        Ends of the interval.
-    method
-        How the interval was made: ``bootstrap`` or ``jackknife``; see the functions here.
-    n
-        How many independent units were sampled.
-    """
-
-    mean: float
+    mean: float  # The number: a mean over what was sampled, or a statistic of such means.
     low: float
     high: float
-    method: str | None = None
-    n: int | None = None
+    method: str | None = None  # ``bootstrap`` or ``jackknife``; see the functions here.
+    n: int | None = None  # Independent units sampled.
 
 
 ByHead = dict[str, Estimate]
@@ -48,16 +36,9 @@ def bootstrap(
 ) -> Estimate:
     """Estimate a statistic of samples; several are resampled together, unit by unit.
 
-    Percentiles over ``RESAMPLES`` samples with replacement (Efron and Tibshirani 1993).
-
-    Parameters
-    ----------
-    statistic
-        Takes the samples, and ``axis`` if it can be taken along one.
-    samples
-        One number for each unit.
-    digits
-        Significant digits to keep; None for all.
+    Percentiles over ``RESAMPLES`` samples with replacement (Efron and Tibshirani 1993). The
+    statistic takes ``axis`` too if it can be taken along one. ``digits`` are significant ones to
+    keep; None for all.
     """
     from scipy import stats  # Not above: claims on a record need not wait for it.
 

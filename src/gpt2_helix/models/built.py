@@ -15,11 +15,7 @@ from tokenizers.pre_tokenizers import Split
 
 from gpt2_helix import prompts, texts
 from gpt2_helix.models import by_formula, gpt2
-from gpt2_helix.models.config import (
-    LOCAL_HEADS_OF_GPT2_SMALL,
-    MAIN_HEADS_OF_GPT2_SMALL,
-    Config,
-)
+from gpt2_helix.models.config import LOCAL_HEADS_OF_GPT2_SMALL, MAIN_HEADS_OF_GPT2_SMALL, Config
 from gpt2_helix.models.model import Model
 from gpt2_helix.weights.tensors import Array, ByName, Tensors
 

@@ -42,18 +42,12 @@ TEMPLATE = ("User", ":", " Repeat", " this", " string", " exactly", "Assistant")
 VOCABULARY = (BEGIN, NEWLINE, OPEN, CLOSE, *TEMPLATE, *(f" {word}" for word in WORDS))
 """Token of each row of ``wte.weight``; as in GPT-2, a word carries the space before it."""
 
-CONSTANT = 1000.0
-"""Norm of the constant; what else a position holds has norm 30 at most."""
-LOGIT = 15.0
-"""Logit of a token copied with attention 1; all others then share 200 exp(-15)."""
-MATCH = 70.0
-"""Induction score where the previous token is surely the present one."""
-RECENCY = 0.19
-"""Induction score gained per position, so that the latest match wins."""
-ERASE = 60.0
-"""Score of the erasing head at the same token; it is 0 elsewhere."""
-DEFAULT = 0.2
-"""What a resting head says, in units of LOGIT: NEWLINE, faintly."""
+CONSTANT = 1000.0  # Norm of the constant; what else a position holds has norm 30 at most.
+LOGIT = 15.0  # Logit of a token copied with attention 1; all others then share 200 exp(-15).
+MATCH = 70.0  # Induction score where the previous token is surely the present one.
+RECENCY = 0.19  # Induction score gained per position, so that the latest match wins.
+ERASE = 60.0  # Score of the erasing head at the same token; it is 0 elsewhere.
+DEFAULT = 0.2  # What a resting head says, in units of LOGIT: NEWLINE, faintly.
 
 
 Transformer = tuple[Config, dict[str, Float[np.ndarray, "..."]]]
@@ -72,8 +66,8 @@ class _Head:
     """One attention head: its score terms, and the frames it moves content between."""
 
     scores: Sequence[_Term]
-    value: Frame  # (d_model, n)
-    output: Frame  # (d_model, n)
+    value: Frame
+    output: Frame
 
 
 def exact_positions(seed: int) -> Transformer:

@@ -37,8 +37,7 @@ HEADS_OF_GPT2_SMALL = dict(
     zip(HEADS, (MAIN_HEADS_OF_GPT2_SMALL, LOCAL_HEADS_OF_GPT2_SMALL), strict=True)
 )
 
-LARGEST = 2**20
-"""Bytes of a config.json."""
+LARGEST = 2**20  # Bytes of a config.json.
 TOO_MANY = 100_000
 """Of layers, heads, dimensions or positions; a size is believed before any tensor is seen."""
 LARGEST_VOCABULARY = 2**24

@@ -11,36 +11,19 @@ from jaxtyping import Float
 
 @dataclass(frozen=True, eq=False)
 class AttentionBlock:
-    """``ln_1`` and ``c_attn`` of one block: what decides where its heads look.
-
-    Attributes
-    ----------
-    ln_weight, ln_bias
-        LayerNorm before attention.
-    weight, bias
-        ``c_attn``: columns are queries, keys and values of all heads, in this order.
-    n_head, epsilon
-        Heads in the block; what LayerNorm adds to the variance.
-    divisor
-        What products of queries and keys are divided by.
-    causal
-        Whether a position sees only itself and those before it.
-    window
-        How many of the latest positions it sees, itself included; None for all.
-    added
-        Vector that is added to what enters; None for none.
-    """
+    """``ln_1`` and ``c_attn`` of one block: what decides where its heads look."""
 
     ln_weight: Float[np.ndarray, " d_model"]
     ln_bias: Float[np.ndarray, " d_model"]
+    # Columns are queries, keys and values of all heads, in this order.
     weight: Float[np.ndarray, "d_model qkv"]
     bias: Float[np.ndarray, " qkv"]
     n_head: int
-    epsilon: float
-    divisor: float
-    causal: bool = True
-    window: int | None = None
-    added: Float[np.ndarray, " d_model"] | None = None
+    epsilon: float  # Added to the variance by LayerNorm.
+    divisor: float  # Of products of queries and keys.
+    causal: bool = True  # Whether a position sees only itself and those before it.
+    window: int | None = None  # Latest positions that it sees, itself included; None for all.
+    added: Float[np.ndarray, " d_model"] | None = None  # To what enters.
 
     def pattern(
         self,
@@ -51,14 +34,7 @@ class AttentionBlock:
     ) -> Float[np.ndarray, "head query key"]:
         """Attention patterns of some heads, fed this residual stream; rows sum to 1.
 
-        Parameters
-        ----------
-        residual
-            What enters the block; sums are taken in its precision.
-        heads
-            Their numbers in the block.
-        causal
-            Whether to keep the causal mask, if the model has one.
+        Sums are taken in its precision. ``causal`` keeps the causal mask, if the model has one.
         """
         from scipy.special import softmax  # Not above: claims on a record need not wait for it.
 
@@ -92,12 +68,7 @@ class AttentionBlock:
 def scores(query: Any, key: Any, mask: Any) -> Any:
     """What each query gives each key before the softmax; arrays of numpy or tensors of torch.
 
-    Parameters
-    ----------
-    query, key
-        Shapes (..., query, d_head) and (..., key, d_head); queries are divided.
-    mask
-        As ``mask`` makes it: (query, key).
+    Shapes are (..., query, d_head), divided, (..., key, d_head), and (query, key) as ``mask`` has.
     """
     return query @ key.swapaxes(-1, -2) + mask
 

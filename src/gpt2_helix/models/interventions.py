@@ -19,7 +19,7 @@ Hook = tuple[str, Callable[..., Any]]
 
 def silence(layer: int) -> Hook:
     """The heads of a layer write nothing."""
-    return _z(layer), lambda z, hook: z.new_zeros(z.shape)
+    return f"blocks.{layer}.attn.hook_z", lambda z, hook: z.new_zeros(z.shape)
 
 
 def hold(head: Head, z: Float[np.ndarray, " d_head"]) -> Hook:
@@ -33,7 +33,7 @@ def hold(head: Head, z: Float[np.ndarray, " d_head"]) -> Hook:
         value[:, 1:, head.head] = value.new_tensor(z)
         return value
 
-    return _z(head.layer), held
+    return f"blocks.{head.layer}.attn.hook_z", held
 
 
 def replace_pattern(head: Head, pattern: Float[np.ndarray, "query key"], n_head: int) -> list[Hook]:
@@ -49,22 +49,15 @@ def replace_pattern(head: Head, pattern: Float[np.ndarray, "query key"], n_head:
         z[:, :, head.head] = moved.pop()
         return z
 
-    return [(f"blocks.{head.layer}.attn.qkv.hook_out", move), (_z(head.layer), write)]
+    block = f"blocks.{head.layer}.attn"
+    return [(f"{block}.qkv.hook_out", move), (f"{block}.hook_z", write)]
 
 
 def no_mask(layer: int) -> Hook:
     """Every position of a layer sees all others, later ones too."""
-    return _mask(layer), lambda seen, hook: seen.new_ones(seen.shape)
+    return f"blocks.{layer}.attn.hook_mask", lambda seen, hook: seen.new_ones(seen.shape)
 
 
 def window(layer: int, size: int) -> Hook:
     """Every position of a layer sees the latest few alone, itself included."""
-    return _mask(layer), lambda seen, hook: seen.triu(1 - size)
-
-
-def _z(layer: int) -> str:
-    return f"blocks.{layer}.attn.hook_z"
-
-
-def _mask(layer: int) -> str:
-    return f"blocks.{layer}.attn.hook_mask"
+    return f"blocks.{layer}.attn.hook_mask", lambda seen, hook: seen.triu(1 - size)

@@ -24,16 +24,9 @@ if TYPE_CHECKING:
     from gpt2_helix.models.runner import Runner
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
-    """A transformer, complete or not.
-
-    Raises
-    ------
-    InputError
-        If the position matrix does not have the shape that the configuration gives, or holds a
-        number that is not finite.
-    """
+    """A transformer, complete or not; errors as for ``tensor`` if its positions are not sound."""
 
     name: str  # What errors call it.
     config: Config
@@ -69,16 +62,10 @@ class Model:
     def attention(self, layer: int) -> AttentionBlock:
         """``ln_1`` and ``c_attn`` of a block.
 
-        Raises
-        ------
-        MissingInputError
-            If the block, or a tensor of it, is not there, or it normalises after attention.
+        ``MissingInputError`` if a tensor of it is not there, or it normalises after attention.
         """
-        if layer not in self._blocks:
-            self._blocks[layer] = self._attention(layer)
-        return self._blocks[layer]
-
-    def _attention(self, layer: int) -> AttentionBlock:
+        if layer in self._blocks:
+            return self._blocks[layer]
         config, d = self.config, self.config.n_embd
         if not config.normed_first:
             raise MissingInputError(["a LayerNorm before attention"], self.name)
@@ -91,7 +78,7 @@ class Model:
         if missing := self.missing(list(shapes)):
             raise MissingInputError(missing, self.name)
         ln_weight, ln_bias, weight, bias = (self.tensor(n, shape) for n, shape in shapes.items())
-        return AttentionBlock(
+        self._blocks[layer] = AttentionBlock(
             ln_weight,
             ln_bias,
             weight,
@@ -103,16 +90,14 @@ class Model:
             window=config.windows[layer] if config.windows else None,
             added=self.tensor(ADDED, (d,)) if layer == 0 and ADDED in self.tensors else None,
         )
+        return self._blocks[layer]
 
     @cached_property
     def runner(self) -> "Runner":
         """The model, ready to be run; positions are put in from outside.
 
-        Raises
-        ------
-        MissingInputError
-            If a tensor is not there; names all that are not. If nobody knows the activation
-            function.
+        ``MissingInputError`` names all tensors that are not there, or the activation function if
+        nobody knows it.
         """
         if self.elsewhere:
             return self.elsewhere.runner
@@ -129,18 +114,14 @@ class Model:
         if self.config.activation not in ACT2FN:
             known = f"an activation function that transformers has ({self.config.activation!r:.40})"
             raise MissingInputError([known], self.name)
-
         return Runner(self.config, {n: self.tensor(n, shape) for n, shape in shapes.items()})
 
     @cached_property
     def without_mlps(self) -> "Runner":
         """The attention of the model alone, ready to be run; see ``gpt2.without_mlps``.
 
-        Raises
-        ------
-        MissingInputError
-            If its positions see later ones, or its first block lacks a tensor; what ``reached``
-            lacks is zero.
+        ``MissingInputError`` if its positions see later ones, or its first block lacks a tensor;
+        what ``reached`` lacks is zero.
         """
         if self.elsewhere:
             return self.elsewhere.without_mlps
@@ -161,10 +142,7 @@ class Model:
     def reached(self, layer: int) -> AttentionBlock:
         """The attention block of a layer that attention alone gets to.
 
-        Raises
-        ------
-        MissingInputError
-            If the block, or one below it, lacks a tensor.
+        ``MissingInputError`` if the block, or one below it, lacks a tensor.
         """
         shapes = gpt2.shapes(replace(self.config, n_layer=layer))
         if missing := self.missing([n for n in shapes if gpt2.KEPT_WITHOUT_MLPS.fullmatch(n)]):
@@ -190,12 +168,8 @@ class Model:
     def tensor(self, name: str, shape: tuple[int, ...]) -> Array:
         """Read a tensor.
 
-        Raises
-        ------
-        MissingInputError
-            If the model does not hold it.
-        InputError
-            If it has another shape, or a number that is not finite.
+        ``MissingInputError`` if the model does not hold it, ``InputError`` if it has another shape
+        or a number that is not finite.
         """
         if missing := self.missing([name]):
             raise MissingInputError(missing, self.name)

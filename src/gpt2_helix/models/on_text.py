@@ -4,6 +4,7 @@ import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -16,7 +17,6 @@ from torch import Tensor
 from gpt2_helix.judging.errors import InputError
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.heads import scores
-from gpt2_helix.models.interventions import Hook
 from gpt2_helix.models.runner import ROWS_AT_A_TIME, Runner, Tables
 
 Item = TypeVar("Item")
@@ -28,56 +28,29 @@ QUERIES_AT_A_TIME = 128
 
 @dataclass(frozen=True)
 class WindowStatistics:
-    """One window of text under every doctoring.
+    """One window of text under every doctoring."""
 
-    Attributes
-    ----------
-    kl
-        Mean over positions of KL(first doctoring || this one), nats.
-    loss
-        Mean next-token loss, nats.
-    same_top
-        Share of positions whose most probable token is the same as under the first doctoring; a
-        tie for first place counts.
-    """
-
-    kl: Float[np.ndarray, " doctoring"]
-    loss: Float[np.ndarray, " doctoring"]
+    kl: Float[np.ndarray, " doctoring"]  # Mean of KL(first doctoring || this one), nats.
+    loss: Float[np.ndarray, " doctoring"]  # Mean next-token loss, nats.
+    # Share of positions whose most probable token is the same as under the first doctoring; a tie
+    # for first place counts.
     same_top: Float[np.ndarray, " doctoring"]
 
 
 @dataclass(frozen=True)
 class OnText:
-    """Every head under every doctoring, over all windows of text.
+    """Every head under every doctoring, over all windows of text."""
 
-    Attributes
-    ----------
-    share
-        Share of queries that give the previous token more attention than any other key but the
-        first token.
-    attention
-        Mean attention to the previous token.
-    """
-
+    # Share of queries that give the previous token more than any other key but the first token.
     share: Float[np.ndarray, "doctoring layer head"]
-    attention: Float[np.ndarray, "doctoring layer head"]
+    attention: Float[np.ndarray, "doctoring layer head"]  # Mean, to the previous token.
 
 
 @torch.inference_mode()
 def window_statistics(
     runner: Runner, windows: Int[np.ndarray, "window token"], tables: Tables
 ) -> list[WindowStatistics]:
-    """Run windows of text under every doctoring.
-
-    Parameters
-    ----------
-    runner
-        The model.
-    windows
-        Tokens.
-    tables
-        Doctored position matrices; the first is what the others are compared with.
-    """
+    """Run windows of text under every doctoring; the first is what others are compared with."""
     n, length = len(tables), windows.shape[1]
     size = VOCABULARY_AT_A_TIME * n * runner.config.vocab_size
     # Allocating this for every few positions would cost as much as computing the numbers.
@@ -93,9 +66,7 @@ def window_statistics(
         kl, loss, same = _compare(runner, hidden, tokens, space)
         found.append(
             WindowStatistics(
-                (kl / length).numpy(),
-                (loss / (length - 1)).numpy(),
-                (same / length).numpy(),
+                (kl / length).numpy(), (loss / (length - 1)).numpy(), (same / length).numpy()
             )
         )
     return found
@@ -113,14 +84,12 @@ def previous_token(
         def run(rows: list[int], tokens: Tensor = tokens) -> Tensor:
             seen: list[Tensor] = []
 
-            def hook(layer: int) -> Hook:
-                def keep(qkv: Tensor, hook: Any) -> None:
-                    of_rows = [_previous_token(runner, row, layer, first_query) for row in qkv]
-                    seen.append(torch.stack(of_rows))
+            def keep(layer: int, qkv: Tensor, hook: Any) -> None:
+                of_rows = [_previous_token(runner, row, layer, first_query) for row in qkv]
+                seen.append(torch.stack(of_rows))
 
-                return f"blocks.{layer}.attn.qkv.hook_out", keep
-
-            hooks = [hook(layer) for layer in range(runner.config.n_layer)]
+            layers = range(runner.config.n_layer)
+            hooks = [(f"blocks.{n}.attn.qkv.hook_out", partial(keep, n)) for n in layers]
             runner.hidden(tokens.expand(len(rows), -1), tables[rows], hooks=hooks)
             return torch.stack(seen, dim=1)
 
@@ -136,16 +105,14 @@ def patterns(
     """Attention patterns of some heads on a short text under every doctoring."""
     found: dict[Head, Tensor] = {}
 
-    def hook(head: Head) -> Hook:
-        def keep(value: Tensor, hook: Any) -> None:
-            query, key = runner.query_key(value, head.layer)
-            seen = runner.mask(len(tokens), head.layer)
-            found[head] = scores(query[:, head.head], key[:, head.head], seen).softmax(-1)
+    def keep(head: Head, value: Tensor, hook: Any) -> None:
+        query, key = runner.query_key(value, head.layer)
+        seen = runner.mask(len(tokens), head.layer)
+        found[head] = scores(query[:, head.head], key[:, head.head], seen).softmax(-1)
 
-        return f"blocks.{head.layer}.attn.qkv.hook_out", keep
-
+    hooks = [(f"blocks.{head.layer}.attn.qkv.hook_out", partial(keep, head)) for head in heads]
     rows = runner.to_tensor(tokens).expand(len(tables), -1)
-    runner.hidden(rows, tables, hooks=[hook(head) for head in heads])
+    runner.hidden(rows, tables, hooks=hooks)
     return torch.stack([found[head] for head in heads], dim=1).cpu().numpy()
 
 
@@ -165,13 +132,9 @@ def continuations(
     n, length = tails.shape
     place = torch.arange(n * length)
     own = place[:, None] // length == place[None] // length
-    mask = torch.cat(
-        [
-            torch.ones(n * length, len(prefix), dtype=torch.bool),
-            own & (place[:, None] >= place[None]),
-        ],
-        dim=1,
-    ).to(runner.device)[None, None]
+    seen = own & (place[:, None] >= place[None])
+    all_prefix = torch.ones(n * length, len(prefix), dtype=torch.bool)
+    mask = torch.cat([all_prefix, seen], dim=1).to(runner.device)[None, None]
     positions = torch.arange(len(prefix), len(prefix) + length).repeat(n)
     packed = runner.to_tensor(tails.reshape(-1))
 

@@ -37,21 +37,11 @@ NOTHING: ByLayer = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Tokens:
-    """Random vectors in place of token embeddings.
+    """Random vectors in place of token embeddings."""
 
-    Attributes
-    ----------
-    std
-        Standard deviation of each coordinate.
-    mean_norm
-        Norm of a vector in a fixed random direction that is added to every token.
-    repeated
-        Whether a draw has one vector at all positions, instead of one at each.
-    """
-
-    std: float
-    mean_norm: float = 0.0
-    repeated: bool = False
+    std: float  # Of each coordinate.
+    mean_norm: float = 0.0  # Of a vector, in a fixed random direction, added to every token.
+    repeated: bool = False  # Whether a draw has one vector at all positions.
 
     def draw(self, n_draws: int, positions: int, d_model: int) -> Vectors:
         """Make an even number of draws: in turn one, and the same with its sign turned."""
@@ -64,49 +54,26 @@ class Tokens:
         return np.broadcast_to(both, (len(both), positions, d_model))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Reading:
-    """What some heads do, and what enters their layers.
+    """What some heads do, and what enters their layers; means over each pair of draws."""
 
-    Attributes
-    ----------
-    previous
-        Attention of each query to the position before it, a mean over each pair of draws; that of
-        query 0 is NaN.
-    entering
-        By layer, the residual stream that enters it, a mean over each pair.
-    """
-
+    # Attention of each query to the position before it; that of query 0 is NaN.
     previous: Float[np.ndarray, "pair head query"]
+    # By layer, the residual stream that enters it.
     entering: dict[int, Float[np.ndarray, "pair token d_model"]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Readings:
-    """A model and the tokens that it is run on.
-
-    Attributes
-    ----------
-    runner
-        The model.
-    block
-        Gives the attention block of a layer, by which heads are read.
-    W_pos
-        Its positions.
-    tokens
-        What is fed beside them: vectors, or the tokens of windows of text.
-    queries
-        Those over which attention is averaged.
-    pair
-        How many draws in a row belong together: means are taken over these first.
-    """
+    """A model and the tokens that it is run on."""
 
     runner: "Runner"
-    block: Callable[[int], AttentionBlock]
+    block: Callable[[int], AttentionBlock]  # Of a layer, by which heads are read.
     W_pos: Positions
-    tokens: Vectors | Int[np.ndarray, "draw token"]
-    queries: slice
-    pair: int = 2
+    tokens: Vectors | Int[np.ndarray, "draw token"]  # Or windows of text.
+    queries: slice  # Over which attention is averaged.
+    pair: int = 2  # Draws in a row that belong together: means are taken over these first.
     _known: dict[tuple[str, tuple[Head, ...]], Reading] = field(default_factory=dict)
     _every: dict[str, Float[np.ndarray, "pair head query"]] = field(default_factory=dict)
 
@@ -133,10 +100,6 @@ class Readings:
         drawn = tokens.draw(n_draws, positions, self.W_pos.shape[1])
         return replace(self, tokens=drawn, _known={}, _every={})
 
-    def at(self, W_pos: Positions) -> "Readings":
-        """The same model and tokens with other positions."""
-        return replace(self, W_pos=W_pos, _known={}, _every={})
-
     def doctored(self, name: str, heads: Sequence[Head]) -> Reading:
         """Read heads on positions under the doctoring of this name; each is run once."""
         key = name, tuple(heads)
@@ -161,17 +124,8 @@ class Readings:
     ) -> Reading:
         """Run the model on these positions, and read heads on the way.
 
-        Parameters
-        ----------
-        W_pos
-            Positions, doctored or not.
-        heads
-            Heads to read; layers above the last of them are not run.
-        hooks
-            Interventions; see ``models.interventions``.
-        without
-            By layer, what is taken from the residual stream where heads read it; the stream itself
-            goes on unchanged.
+        Layers above the last of the heads are not run. ``without`` is, by layer, what is taken
+        from the residual stream where heads read it; the stream itself goes on unchanged.
         """
         layers = sorted({head.layer for head in heads})
         blocks = {layer: self.block(layer) for layer in layers}  # What is missing is found first.

@@ -89,12 +89,7 @@ def _leave_to_transformers(adapter: Any) -> None:
 class Runner:
     """A GPT-2 that can be run under doctored positions.
 
-    Parameters
-    ----------
-    config
-        Its sizes.
-    weights
-        All tensors of ``models.gpt2.shapes``, by name.
+    ``weights`` are all tensors of ``models.gpt2.shapes``, by name.
     """
 
     def __init__(self, config: Config, weights: Mapping[str, Float[np.ndarray, "..."]]) -> None:
@@ -140,16 +135,7 @@ class Runner:
     ) -> dict[int, Float[np.ndarray, "row token d_model"]]:
         """Residual stream that enters some layers; those above the last of them are not run.
 
-        Parameters
-        ----------
-        W_pos
-            Positions, doctored or not.
-        tokens
-            Of each row: whole numbers, or vectors that take the place of their embeddings.
-        layers
-            Numbers of layers.
-        hooks
-            Interventions; see ``models.interventions``.
+        Tokens are whole numbers, or vectors that take the place of their embeddings.
         """
         found: dict[int, list[Tensor]] = {layer: [] for layer in sorted(layers)}
         table = self.tables([W_pos])
@@ -194,7 +180,6 @@ class Runner:
                 f"text: expected at most {W_pos.shape[1]} tokens, the model's context, "
                 f"found {int(positions.max()) + 1}"
             )
-
         seen = past.get_seq_length() if past is not None else 0
         keys = torch.cat([torch.arange(seen), positions])
         self._behind = (positions[:, None] - keys).to(self.device)

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 MINILM = "minilm"
-_WRAPPED = "._original_component"
 
 
 def open_folder(folder: Path, name: str) -> Model:
@@ -35,8 +34,7 @@ def open_folder(folder: Path, name: str) -> Model:
     def file(wanted: str) -> Path | None:
         return folder / wanted if (folder / wanted).is_file() else None
 
-    ours = AsGPT2(tensors, config.architecture)
-    return Model(name, config, ours, digests, file)
+    return Model(name, config, AsGPT2(tensors, config.architecture), digests, file)
 
 
 def open_minilm() -> Model:
@@ -51,13 +49,11 @@ def open_minilm() -> Model:
 
 
 class StateDict(Tensors):
-    """A module's ``state_dict`` as arrays of float32 or wider, each copied when asked for.
-
-    TransformerLens may have wrapped the module.
-    """
+    """A module's ``state_dict`` as arrays of float32 or wider, each copied when asked for."""
 
     def __init__(self, tensors: Mapping[str, "Tensor"]) -> None:
-        self.stored = {name.replace(_WRAPPED, ""): tensor for name, tensor in tensors.items()}
+        wrapped = "._original_component"  # TransformerLens may have wrapped the module.
+        self.stored = {name.replace(wrapped, ""): tensor for name, tensor in tensors.items()}
 
     def __getitem__(self, name: str) -> Array:
         tensor = self.stored[name].detach().cpu()

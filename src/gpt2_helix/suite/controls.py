@@ -9,7 +9,6 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
@@ -49,14 +48,12 @@ def reversed_rows(W_pos: Positions) -> Positions:
 
 def gaussian_rows(W_pos: Positions) -> Positions:
     """Gaussian rows of the same norms."""
-    rows = np.random.default_rng(SEED).standard_normal(W_pos.shape)
-    return rows * (_norms(W_pos) / _norms(rows))
+    return _scaled(np.random.default_rng(SEED).standard_normal(W_pos.shape), W_pos, axis=1)
 
 
 def random_walk(W_pos: Positions) -> Positions:
     """A random walk, scaled to the same overall norm."""
-    walk = helix.random_walk(W_pos.shape[0], W_pos.shape[1], SEED)
-    return walk * (np.linalg.norm(W_pos) / np.linalg.norm(walk))
+    return _scaled(helix.random_walk(len(W_pos), W_pos.shape[1], SEED), W_pos)
 
 
 def phase_randomised(W_pos: Positions) -> Positions:
@@ -68,8 +65,7 @@ def phase_randomised(W_pos: Positions) -> Positions:
 
 def sinusoidal(W_pos: Positions) -> Positions:
     """A sinusoid table, scaled to the same overall norm."""
-    table = sinusoid_table(*W_pos.shape)
-    return table * (np.linalg.norm(W_pos) / np.linalg.norm(table))
+    return _scaled(sinusoid_table(*W_pos.shape), W_pos)
 
 
 def one_row(W_pos: Positions) -> Positions:
@@ -77,16 +73,15 @@ def one_row(W_pos: Positions) -> Positions:
     return np.repeat(W_pos.mean(axis=0, keepdims=True), len(W_pos), axis=0)
 
 
-def _norms(rows: Positions) -> Float[np.ndarray, "position 1"]:
-    return np.linalg.norm(rows, axis=1, keepdims=True)
+def _scaled(rows: Positions, like: Positions, axis: int | None = None) -> Positions:
+    """Scale rows to the norm of others: over all, or with an axis one by one."""
+    wanted, found = (np.linalg.norm(some, axis=axis, keepdims=True) for some in (like, rows))
+    return rows * (wanted / found)
 
 
-def _positions(change: Callable[[Positions], Positions]) -> Callable[[Live], Live]:
-    def broken(subject: Live) -> Live:
-        return subject.broken(model=subject.model.with_positions(change(subject.model.W_pos)))
-
-    broken.__doc__ = change.__doc__
-    return broken
+def with_changed_positions(change: Callable[[Positions], Positions], subject: Live) -> Live:
+    """The model with its positions changed."""
+    return subject.broken(model=subject.model.with_positions(change(subject.model.W_pos)))
 
 
 def groups_one_too_large(subject: Live) -> Live:
@@ -184,14 +179,14 @@ def built(name: str, subject: Live) -> Live:
 
 
 CONTROLS: dict[str, Callable[[Live], Live]] = {
-    "shuffled-rows": _positions(shuffled_rows),
-    "reversed-rows": _positions(reversed_rows),
-    "no-positions": _positions(doctoring.zeroed),
-    "gaussian-rows": _positions(gaussian_rows),
-    "random-walk": _positions(random_walk),
-    "phase-randomised": _positions(phase_randomised),
-    "sinusoidal": _positions(sinusoidal),
-    "one-row": _positions(one_row),
+    "shuffled-rows": partial(with_changed_positions, shuffled_rows),
+    "reversed-rows": partial(with_changed_positions, reversed_rows),
+    "no-positions": partial(with_changed_positions, doctoring.zeroed),
+    "gaussian-rows": partial(with_changed_positions, gaussian_rows),
+    "random-walk": partial(with_changed_positions, random_walk),
+    "phase-randomised": partial(with_changed_positions, phase_randomised),
+    "sinusoidal": partial(with_changed_positions, sinusoidal),
+    "one-row": partial(with_changed_positions, one_row),
     "groups-one-too-large": groups_one_too_large,
     "means-across-borders": means_across_borders,
     "random-weights": random_weights,
@@ -206,23 +201,10 @@ CONTROLS: dict[str, Callable[[Live], Live]] = {
 
 
 def broken_copy(subject: Subject, name: str, called: str | None = None) -> Subject:
-    """Break a copy of the subject in the named way.
+    """Break a copy of the subject; of a recorded one, find the results of its broken copy.
 
-    Parameters
-    ----------
-    subject
-        The model to break; of a recorded one, the recorded results of its broken copy.
-    name
-        Key of ``CONTROLS``.
-    called
-        Name for the result; ``control:NAME`` by default.
-
-    Raises
-    ------
-    InputError
-        If there is no such control.
-    MissingInputError
-        If the subject lacks the tensors that are to be broken.
+    The result is called ``control:NAME`` by default. ``InputError`` if there is no such control,
+    ``MissingInputError`` if the subject lacks the tensors that are to be broken.
     """
     if isinstance(subject, RecordedSubject) and subject.evidence == "published":
         return subject.control(name)  # Broken copies of what was published, made with its record.

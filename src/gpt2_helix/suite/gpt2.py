@@ -15,14 +15,8 @@ from gpt2_helix.suite.subjects import is_replication, weaker_evidence
 def suite_on(data: Path, opened: Callable[[], Subject], figures: Path | None = None) -> Suite:
     """Bind the engine to GPT-2.
 
-    Parameters
-    ----------
-    data
-        Where records are, by subject: weaker evidence on the same model is looked for there.
-    opened
-        Opens the model under test.
-    figures
-        Where the drawn figures are, if a page is to show them.
+    ``data`` holds records by subject, with weaker evidence on the same model among them;
+    ``figures`` the drawn figures, if a page is to show them.
     """
     return Suite(
         statements=STATEMENTS,

@@ -27,7 +27,8 @@ from gpt2_helix.weights.pins import is_gpt2_small
 Result = TypeVar("Result")
 
 
-@dataclass(eq=False)
+# Without a repr: pytest shows the subject where an assertion fails, and would print its tensors.
+@dataclass(eq=False, repr=False)
 class Live(Subject):
     """A model under test; its attributes, and those of ``model``, are what measurements name."""
 
@@ -62,26 +63,20 @@ class Live(Subject):
             chosen = parameters.of(records.family(measurement))
             arguments = {}
             for name, named in inspect.signature(measurement).parameters.items():
-                if named.kind is named.KEYWORD_ONLY:
-                    arguments[name] = chosen[name]
-                else:
-                    owner = self if hasattr(type(self), name) else self.model
-                    arguments[name] = getattr(owner, name)
+                owner = self if hasattr(type(self), name) else self.model
+                by_name = named.kind is named.KEYWORD_ONLY
+                arguments[name] = chosen[name] if by_name else getattr(owner, name)
             # One thread for numpy: sums are then the same on every machine, and matrices this
             # small gain nothing from more. torch has threads of its own.
             with threadpool_limits(1, user_api="blas"):
                 self._measured[measurement] = measurement(**arguments)
-        result: Result = self._measured[measurement]
-        return result
+        return self._measured[measurement]
 
     @cached_property
     def attention_alone(self) -> Readings:
         """The model with its MLPs taken out, on random vectors in place of tokens.
 
-        Raises
-        ------
-        MissingInputError
-            If it has too few positions, or ``Model.without_mlps`` cannot be made.
+        ``MissingInputError`` if it has too few positions, or ``without_mlps`` cannot be made.
         """
         model, chosen = self.model, parameters.of("attention_only")
         runner = model.without_mlps
@@ -94,14 +89,11 @@ class Live(Subject):
 
         Windows of text take the place of draws of random tokens.
         """
-        whole = self.broken()
+        whole, model = self.broken(), self.model
         positions, queries = self._window()
-        n_windows = parameters.of("attention_only")["draws"]
-        windows = texts.windows(
-            self.model.tokenizer, self.material.texts(n_windows), n_windows, positions
-        )
+        windows = self._windows(parameters.of("attention_only")["draws"], positions)
         whole.attention_alone = Readings(
-            self.model.runner, self.model.attention, self.model.W_pos, windows, queries, pair=1
+            model.runner, model.attention, model.W_pos, windows, queries, pair=1
         )
         return whole
 
@@ -118,10 +110,7 @@ class Live(Subject):
     def published(self) -> PublishedHeads:
         """What others published of the attention of all heads of the whole model.
 
-        Raises
-        ------
-        MissingInputError
-            If nothing is: it is known for GPT-2 small alone, and its broken copies.
+        ``MissingInputError`` if nothing is: GPT-2 small alone has it, and its broken copies.
         """
         if self.published_in is None:
             raise MissingInputError(["published attention of all its heads"], self.name)
@@ -132,7 +121,9 @@ class Live(Subject):
         """Windows of text, as tokens."""
         asked = self.material.n_windows
         n_windows = parameters.of("output")["windows"] if asked is None else asked
-        length = min(texts.WINDOW, self.model.config.n_positions)
+        return self._windows(n_windows, min(texts.WINDOW, self.model.config.n_positions))
+
+    def _windows(self, n_windows: int, length: int) -> Int[np.ndarray, "window token"]:
         corpus = self.material.texts(n_windows)
         return texts.windows(self.model.tokenizer, corpus, n_windows, length)
 
@@ -160,10 +151,7 @@ class Live(Subject):
     def _heads(self, name: str) -> tuple[Head, ...]:
         """Heads that the configuration or the post names, or else those that are found.
 
-        Raises
-        ------
-        MissingInputError
-            If nobody names any and they cannot be found.
+        ``MissingInputError`` if nobody names any and they cannot be found.
         """
         config = self.model.config
         named: tuple[Head, ...] = getattr(config, name)

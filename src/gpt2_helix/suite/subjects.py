@@ -1,9 +1,7 @@
 """From what the user typed to a model under test: the one door that models come in by."""
 
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
@@ -17,7 +15,7 @@ from gpt2_helix.models.by_formula import VOCABULARY
 from gpt2_helix.models.config import read_config
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.shipped import SHIPPED
-from gpt2_helix.models.sources import MINILM, open_folder, open_in_memory, open_minilm
+from gpt2_helix.models.sources import MINILM, open_folder, open_minilm
 from gpt2_helix.suite import controls
 from gpt2_helix.suite.live import Live
 from gpt2_helix.texts import TextInputs
@@ -37,28 +35,15 @@ PICTURES = "pictures"
 
 
 def open_subject(spec: str | None, data: Path, material: TextInputs | None = None) -> Subject:
-    """Open the model that is to be judged.
+    """Open the model that is to be judged; ``InputError`` if there is none, or it is not sound.
 
-    Parameters
-    ----------
-    spec
-        ``gpt2`` or another name of ``table.HUB_MODELS``; ``hub:OWNER/NAME`` or
-        ``hub:OWNER/NAME@REVISION``, any model on the hub, at a branch, tag or commit; ``mini`` or
-        another model that ships in ``data/``; ``minilm``; ``built:NAME``, a model made here; a
-        folder in Hugging Face layout, complete or not; ``control:NAME`` or
-        ``control:NAME:SPEC``, a broken copy of GPT-2 small or of another subject;
-        ``recorded:NAME``, the recorded measurements of a subject; ``published:NAME``,
-        measurements of GPT-2 small that others published. None is
-        GPT-2 small from the hub or its cache, or its recorded measurements if neither has it.
-    data
-        Where records are, by subject.
-    material
-        Text to run through it; by default the texts of ``data``.
-
-    Raises
-    ------
-    InputError
-        If there is no such subject, or it is not sound; one line.
+    It is ``gpt2`` or another name of ``pins.HUB_MODELS``; ``hub:OWNER/NAME[@REVISION]``, any model
+    on the hub, at a branch, tag or commit; ``mini`` or another model that ships in ``data/``;
+    ``minilm``; ``built:NAME``, a model made here; a folder in Hugging Face layout, complete or not;
+    ``control:NAME[:SPEC]``, a broken copy of GPT-2 small or of another subject; ``recorded:NAME``,
+    the recorded measurements of a subject; or ``published:NAME``, measurements of GPT-2 small that
+    others published. None is GPT-2 small from the hub or its cache, or its recorded measurements if
+    neither has it. ``data`` holds records by subject, and the texts that are run by default.
     """
     given = material or TextInputs()
     if spec is None:
@@ -74,12 +59,6 @@ def open_subject(spec: str | None, data: Path, material: TextInputs | None = Non
     if spec.startswith(BUILT_PREFIX):
         return Live(spec, _open_built(spec, given), replace(given, made=segments))
     return live(spec, _open_model(spec, data), data, given)
-
-
-def open_held(held: Any, data: Path, tokenizer: Any, material: TextInputs) -> Live:
-    """Open a model that the caller holds in memory; see ``open_in_memory``."""
-    model = open_in_memory(held, tokenizer)
-    return live(model.name, model, data, material)
 
 
 def live(name: str, model: Model, data: Path, given: TextInputs) -> Live:
@@ -130,23 +109,10 @@ def _open_model(spec: str, data: Path) -> Model:
 
 
 def open_hub(name: str, model: HubModel, *, complete: bool = False) -> Model:
-    """Open a model of the hub.
+    """Open a model of the hub by the name that the user gave.
 
-    Parameters
-    ----------
-    name
-        As the user gave it.
-    model
-        Where it is, and what its files must be.
-    complete
-        Raise unless every tensor is available.
-
-    Raises
-    ------
-    HubUnreachableError
-        If something is not cached and the hub does not answer.
-    InputError
-        If what the hub has is not sound.
+    ``HubUnreachableError`` if something is not cached and the hub does not answer, or with
+    ``complete`` not every tensor is available; ``InputError`` if what the hub has is not sound.
     """
     repository = Repository(model)
     config_path = repository.fetch("config.json")
@@ -158,12 +124,11 @@ def open_hub(name: str, model: HubModel, *, complete: bool = False) -> Model:
         raise HubUnreachableError(f"{model.repo}: expected every tensor, found some at most")
 
     def file(wanted: str) -> Path | None:
-        # Of a pinned model, only pinned files are read.
-        if model.sha256 and wanted not in model.sha256:
+        known = not model.sha256 or wanted in model.sha256  # Of a pinned model, pinned files alone.
+        try:
+            return repository.fetch(wanted) if known else None
+        except NoSuchFileError:
             return None
-        with suppress(NoSuchFileError):
-            return repository.fetch(wanted)
-        return None
 
     return Model(
         name,
@@ -190,8 +155,6 @@ def _on_the_hub(spec: str) -> HubModel:
 def weaker_evidence(subject: Subject, data: Path) -> list[Subject]:
     """Other measurements of GPT-2 small, for claims that cannot be judged on what is there.
 
-    Returns
-    -------
     Its record, if it is measured now; then what others published. Nothing for any other model.
     """
     if _is_made(subject) or not is_gpt2_small(subject.digests):
