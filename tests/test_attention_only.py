@@ -299,6 +299,16 @@ def test_the_order_of_heads_is_compared_head_by_head() -> None:
     assert list(measured.attention["notebook"]) == some
 
 
+def test_other_tokens_are_of_the_size_that_was_chosen_unless_they_change_it() -> None:
+    readings = alone(random_model())
+    quiet, loud = (
+        sensitivity.other_tokens(readings, HEADS, Tokens(std), token_stds=(0.3,)).intact
+        for std in (0.1, 1.0)
+    )
+    assert quiet["std 0.3"] == loud["std 0.3"]
+    assert quiet["common mean"] != loud["common mean"]
+
+
 @pytest.mark.parametrize(
     ("attention", "expected"),
     [

@@ -5,7 +5,7 @@ tokens of another size.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from gpt2_helix.models.readings import Readings, Tokens
 
 GROUP_SIZES = (2, 3, 5, 7, 10, 20, 30, 50, 70, 100, 200, 300)
 DOCTORINGS = (*attention_only.DOCTORINGS, "zeroed")
-TOKEN_STD = 0.14  # That of the claims.
 
 
 @dataclass(frozen=True)
@@ -116,13 +115,14 @@ def every_head(attention_alone: Readings, *, doctorings: Sequence[str] = DOCTORI
 def other_tokens(
     attention_alone: Readings,
     main_heads: Sequence[Head],
+    random_tokens: Tokens,
     *,
     token_stds: Sequence[float] = (0.05, 0.1, 0.2),
     common_mean_norm: float = 2.0,
 ) -> OtherTokens:
     """Measure the main heads with louder and quieter tokens, and with a vector common to all."""
-    kinds = {f"std {std:g}": Tokens(std) for std in token_stds}
-    kinds["common mean"] = Tokens(TOKEN_STD, mean_norm=common_mean_norm)
+    kinds = {f"std {std:g}": replace(random_tokens, std=std) for std in token_stds}
+    kinds["common mean"] = replace(random_tokens, mean_norm=common_mean_norm)
     on = {kind: attention_alone.fed(tokens) for kind, tokens in kinds.items()}
     return OtherTokens(
         {kind: means(main_heads, intact(alone, main_heads)) for kind, alone in on.items()},
@@ -130,7 +130,9 @@ def other_tokens(
     )
 
 
-def repeated_token(attention_alone: Readings, main_heads: Sequence[Head]) -> RepeatedToken:
+def repeated_token(
+    attention_alone: Readings, main_heads: Sequence[Head], random_tokens: Tokens
+) -> RepeatedToken:
     """Measure the main heads fed extended positional embeddings made with repeated tokens.
 
     ``NothingToMeasureError`` if one of them, fed everything, gives the previous token nothing.
@@ -138,7 +140,7 @@ def repeated_token(attention_alone: Readings, main_heads: Sequence[Head]) -> Rep
     whole = intact(attention_alone, main_heads).mean(axis=0)
     if not whole.all():
         raise NothingToMeasureError(NOTHING_TO_KEEP)
-    repeated = attention_alone.fed(Tokens(TOKEN_STD, repeated=True))
+    repeated = attention_alone.fed(replace(random_tokens, repeated=True))
     entering = repeated.doctored(doctoring.INTACT, main_heads).entering
     found, _ = extended.read_means(attention_alone, main_heads, entering)
     return RepeatedToken(by_head(main_heads, found), by_head(main_heads, found / whole))

@@ -72,6 +72,11 @@ class Live(Subject):
                 self._measured[measurement] = measurement(**arguments)
         return self._measured[measurement]
 
+    @property
+    def random_tokens(self) -> Tokens:
+        """What attention alone is fed in place of tokens."""
+        return Tokens(parameters.of("attention_only")["token_std"])
+
     @cached_property
     def attention_alone(self) -> Readings:
         """The model with its MLPs taken out, on random vectors in place of tokens.
@@ -81,7 +86,7 @@ class Live(Subject):
         model, chosen = self.model, parameters.of("attention_only")
         runner = model.without_mlps
         positions, queries = self._window()
-        tokens = Tokens(chosen["token_std"]).draw(chosen["draws"], positions, model.config.n_embd)
+        tokens = self.random_tokens.draw(chosen["draws"], positions, model.config.n_embd)
         return Readings(runner, model.reached, model.W_pos, tokens, queries)
 
     def on_text(self) -> "Live":
