@@ -141,15 +141,15 @@ def test_the_slider_moves_every_picture(browser: webdriver.Chrome) -> None:
             assert bars == len(kernels["kernel"][head][name])
         chart = find("attention-by-size")
         for head, found in beside["sweep"]["attention"][str(size)].items():
-            assert f"{head} {found:.2g} now" in str(chart.get_attribute("aria-label"))
+            assert f"{head} {found['mean']:.2g} now" in str(chart.get_attribute("aria-label"))
         now, dots = "'#attention-by-size .now'", "'#attention-by-size .s0 .dot'"
         place = ask(f"document.querySelector({now}).getAttribute('x1')")
         assert place in ask(
             f"[...document.querySelectorAll({dots})].map(e => e.getAttribute('cx'))"
         )
-        percents = [
-            round(100 * found) for found in beside["every_head"]["attention"][name].values()
-        ]
+        every_head = beside["every_head"]["attention"][name].values()
+        # A half goes up, as in JavaScript.
+        percents = [int(100 * found + 0.5) for found in every_head]
         assert [int(text) for text in texts("#grid tbody td")] == percents
         seen.add(ask("canvas.toDataURL() + find('kernels').innerHTML"))
         assert find("said").text.startswith(f"{len(rows[::size])} points")
