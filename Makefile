@@ -16,8 +16,12 @@ TRAINED = mini mini-1 mini-2 text text-1 text-2
 claims: .venv/installed
 	.venv/bin/pytest claims/ $(ARGS)
 ifeq ($(ARGS),)
-	.venv/bin/pytest claims/ --subject mini --expect data/verdicts/mini.json
-	.venv/bin/pytest claims/ --subject text --expect data/verdicts/text.json
+	@mkdir -p build
+	.venv/bin/pytest claims/ -q --subject mini --expect data/verdicts/mini.json \
+	  --claims-json build/mini.json
+	.venv/bin/pytest claims/ -q --subject text --expect data/verdicts/text.json \
+	  --claims-json build/text.json
+	@.venv/bin/gpt2-helix show build/mini.json build/text.json
 endif
 
 # Compiled modules are kept, as the tests start many processes.

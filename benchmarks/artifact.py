@@ -4,7 +4,6 @@ Every claim is judged in a process of its own on the model in FOLDER; wall time 
 are those of the whole process, Python's start and the controls included.
 """
 
-import json
 import os
 import platform
 import subprocess
@@ -12,16 +11,16 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
-from gpt2_helix.judging.claim import labelled
+from gpt2_helix.judging import wording
 from gpt2_helix.judging.collect import declared
+from gpt2_helix.judging.report import ClaimVerdict, read
 
 ROOT = Path(__file__).parent.parent
 BEGINS, ENDS = "<!-- claims -->\n", "<!-- /claims -->"
 
 
-def run(test: str, folder: str) -> tuple[dict[str, Any], float, float]:
+def run(test: str, folder: str) -> tuple[ClaimVerdict, float, float]:
     """Judge one claim; its verdict, seconds, and MiB at the peak."""
     with tempfile.TemporaryDirectory() as scratch:
         report = Path(scratch, "out.json")
@@ -34,21 +33,16 @@ def run(test: str, folder: str) -> tuple[dict[str, Any], float, float]:
         )
         _, _, used = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - begin
-        (claim,) = json.loads(report.read_text(encoding="utf-8"))["claims"]
+        (claim,) = read(report).claims
     # Linux counts in KiB, macOS in bytes.
     return claim, seconds, used.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def outcome(claim: dict[str, Any]) -> str:
-    """What a reader should see: the verdict, and the numbers that it was given for."""
-    if claim["verdict"] == "blocked":
+def outcome(claim: ClaimVerdict) -> str:
+    """What a reader should see: the verdict, and the number nearest to its bound."""
+    if claim.verdict == "blocked":
         return "blocked on the machine that made this table: not measured"
-    judged = (
-        f"{label} {number:.4g}"
-        for name in claim["tolerance"]
-        for label, number in labelled(name, claim["measured"][name])
-    )
-    return f"{claim['verdict']}: {', '.join(judged)}"
+    return f"{claim.verdict}: {wording.said(claim, claim.evidence)}"
 
 
 def main(folder: str) -> None:
@@ -62,9 +56,9 @@ def main(folder: str) -> None:
     for path, function, _ in declared(ROOT / "claims"):
         test = f"claims/{path.name}::{function.__name__}"
         claim, seconds, memory = run(test, folder)
-        cost = "- | -" if claim["verdict"] == "blocked" else f"{seconds:.1f} | {memory:.0f}"
+        cost = "- | -" if claim.verdict == "blocked" else f"{seconds:.1f} | {memory:.0f}"
         lines.append(
-            f"| `{claim['id']}` | {claim['needs']} | `pytest {test}` | {cost} | {outcome(claim)} |"
+            f"| `{claim.id}` | {claim.needs} | `pytest {test}` | {cost} | {outcome(claim)} |"
         )
         print(lines[-1])
     text = (ROOT / "ARTIFACT.md").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
-"""Wall time of ``pytest claims/``: most claims, those on attention alone, and ``-k helix``.
+"""Wall time of ``pytest claims/``, by what the claims need.
 
-``python benchmarks/claims.py FOLDER`` prints the median of five runs of each, in seconds, and
-which of the slow imports the last one made.
+``python benchmarks/claims.py FOLDER`` prints the median of three runs of each, in seconds, and
+which of the slow imports the claims on the helix made.
 """
 
 import statistics
@@ -9,18 +9,28 @@ import subprocess
 import sys
 import time
 
-RUNS = 5
-ATTENTION_ALONE = "attention_only or extended"
+RUNS = 3
+TIMED = {
+    "helix": ("helix",),
+    "positions_and_kernels": ("architecture", "positions", "helix", "averaging", "kernels"),
+    "attention_alone": ("attention_only", "extended"),
+    "cause": ("cause",),
+    "attention_alone_and_cause": ("attention_only", "extended", "cause"),
+}
+"""Families of claims by what their time is called."""
 SLOW_IMPORTS = ("torch", "transformers", "transformer_lens")
 
 
+def files(families: tuple[str, ...]) -> list[str]:
+    """Where these families are."""
+    return [f"claims/test_{family}.py" for family in families]
+
+
 def seconds(*arguments: str) -> float:
-    """Wall time of one run, which must confirm every claim."""
+    """Wall time of one run, in which nothing may be refuted."""
     begin = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", "pytest", "claims/", "-q", *arguments],
-        check=True,
-        stdout=subprocess.DEVNULL,
+        [sys.executable, "-m", "pytest", "-q", *arguments], check=True, stdout=subprocess.DEVNULL
     )
     return time.perf_counter() - begin
 
@@ -32,7 +42,7 @@ def slow_imports(*arguments: str) -> list[str]:
         f"print('imported', *(m for m in {SLOW_IMPORTS} if m in sys.modules)); sys.exit(code)"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", code, "claims/", "-q", *arguments],
+        [sys.executable, "-c", code, "-q", *arguments],
         check=True,
         capture_output=True,
         text=True,
@@ -42,17 +52,11 @@ def slow_imports(*arguments: str) -> list[str]:
 
 def main(folder: str) -> None:
     """Print the medians and the imports."""
-    for name, selection in (
-        (
-            "pa_claims",
-            ("-k", f"not output and not repetition and not heads and not ({ATTENTION_ALONE})"),
-        ),
-        ("attention_alone", ("-k", ATTENTION_ALONE)),
-        ("helix", ("-k", "helix")),
-    ):
-        taken = [seconds("--subject", folder, *selection) for _ in range(RUNS)]
-        print(f"{name}_median_s {statistics.median(taken):.1f}")
-    print("helix_slow_imports", slow_imports("--subject", folder, "-k", "helix") or "none")
+    for name, families in TIMED.items():
+        taken = [seconds(*files(families), "--subject", folder) for _ in range(RUNS)]
+        print(f"{name}_median_s {statistics.median(taken):.1f}", flush=True)
+    imported = slow_imports(*files(TIMED["helix"]), "--subject", folder)
+    print("helix_slow_imports", *(imported or ["none"]))
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 A hub on this machine serves the positions of the model in FOLDER, in half precision, as one
 checkpoint after the other, each in a ``pytorch_model.bin`` of GPT-2 small's size. Prints the rows
-a minute with one worker and with two, Dask's start included, the bytes that each row reads, and
-what all checkpoints of Stanford's five seeds would cost. The network costs nothing here; and a
+a minute with one worker on one core and on two, and with two workers on one core each, Dask's start
+included, the bytes that each row reads, and what all checkpoints of Stanford's five seeds would
+cost. The network costs nothing here; and a
 helix costs more than the positions of an early checkpoint, on which a test ends sooner.
 """
 
@@ -22,7 +23,7 @@ import torch
 
 from gpt2_helix.models import gpt2
 from gpt2_helix.models.architectures import W_POS
-from gpt2_helix.models.model import Model
+from gpt2_helix.suite.live import Live
 from gpt2_helix.suite.subjects import open_subject
 
 ROOT = Path(__file__).parent.parent
@@ -37,8 +38,9 @@ FAMILY = "helix"
 
 def checkpoint(folder: str) -> tuple[bytes, bytes]:
     """``config.json`` and ``pytorch_model.bin``; all tensors but the positions are zero."""
-    model = open_subject(folder, ROOT / "data")
-    assert isinstance(model, Model)
+    subject = open_subject(folder, ROOT / "data")
+    assert isinstance(subject, Live)
+    model = subject.model
     state = {
         name: torch.zeros(shape, dtype=torch.float16)
         for name, shape in gpt2.shapes(model.config).items()
@@ -49,12 +51,13 @@ def checkpoint(folder: str) -> tuple[bytes, bytes]:
     return Path(folder, "config.json").read_bytes(), file.getvalue()
 
 
-def seconds(workers: int, endpoint: str, scratch: Path) -> float:
-    """Wall time of one survey with nothing cached."""
+def seconds(workers: int, threads: int, endpoint: str, scratch: Path) -> float:
+    """Wall time of one survey with nothing cached, by workers with so many cores each."""
     shutil.rmtree(scratch, ignore_errors=True)
     steps = ",".join(map(str, STEPS))
     command = [sys.executable, "-m", "gpt2_helix", "survey", f"hub:{REPO}@checkpoint-{{{steps}}}"]
-    options = ["--claims", FAMILY, "--workers", str(workers), "--into", str(scratch / "survey")]
+    options = ["--claims", FAMILY, "--into", str(scratch / "survey")]
+    options += ["--workers", str(workers), "--threads", str(threads)]
     begin = time.perf_counter()
     subprocess.run(
         [*command, *options],
@@ -73,10 +76,13 @@ def main(folder: str) -> None:
     files = {"config.json": config, "pytorch_model.bin": weights}
     branches = {f"{REPO}@checkpoint-{step}": files for step in STEPS}
     with hub_server.serve({REPO: {}, **branches}) as hub, tempfile.TemporaryDirectory() as scratch:
-        for workers in (1, 2):
+        found = []
+        for workers, threads in ((1, 1), (1, 2), (2, 1)):
             hub.forget()
-            rows_a_minute = 60 * len(STEPS) / seconds(workers, hub.endpoint, Path(scratch, "run"))
-            print(f"workers_{workers}_rows_a_minute {rows_a_minute:.1f}")
+            wall = seconds(workers, threads, hub.endpoint, Path(scratch, "run"))
+            found.append(rows_a_minute := 60 * len(STEPS) / wall)
+            print(f"workers_{workers}_of_{threads}_cores_rows_a_minute {rows_a_minute:.1f}")
+        print(f"two_workers_over_one {found[2] / found[0]:.2f}")
         row = hub.total / len(STEPS)
     print(f"file_bytes {len(weights)}\nrow_bytes {row:.0f}")
     print(f"all_checkpoints {ALL_CHECKPOINTS}")

@@ -11,7 +11,9 @@ from gpt2_helix.measure import architecture
     statement="heads",
     post="Introduction: A mystery about previous-token heads",
     needs="config",
+    about="gpt2",
     tolerance={"layers": "== 12", "heads_a_layer": "== 12", "heads": "== 144"},
+    set="before",
     why="A count is exact.",
     refuted_by=["minilm", "medium-size"],
 )

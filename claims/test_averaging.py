@@ -10,7 +10,7 @@ from gpt2_helix.measure import averaging
 
 @pytest.mark.claim(
     "averaging.identical-within-group",
-    statement="averaging",
+    statement=None,  # A check of the method.
     post="Introduction: A mystery about previous-token heads",
     needs="P",
     tolerance={
@@ -19,6 +19,7 @@ from gpt2_helix.measure import averaging
         "mean_moved": "<= 1e-6",
         "row_0_moved": "== 0",
     },
+    set="before",
     why="Rows of a group are copies, so they are equal to the last bit and their number is a "
     "count; a mean is kept up to the rounding of float32, some 1e-7 of the largest entry. This "
     "holds for any matrix that is averaged rightly: what can fail is the averaging.",
@@ -41,6 +42,7 @@ def test_identical_within_group(subject: Subject, measured: Measured) -> None:
     post="Introduction: A mystery about previous-token heads",
     needs="P",
     tolerance={"distance_at_10": "<= 0.05", "least_growth": "> 1"},
+    set="after",
     why="Ten steps of a helix of three turns span an arc of 0.18, whose mean lies 0.0014 of the "
     "radius inside it; a twentieth of the radius is where the eye would see the mean off the "
     "curve. An arc's mean moves inward with the square of the group size, so every larger size "

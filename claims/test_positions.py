@@ -1,4 +1,8 @@
-"""Positions are learned: one row a position, given by no formula."""
+"""Positions are stored, one row each, and no table of sinusoids.
+
+That they were learned cannot be seen in a matrix. What is tested is that the model stores them, and
+that the formula of Vaswani et al. (2017) does not give them; another formula might.
+"""
 
 import pytest
 
@@ -11,11 +15,13 @@ from gpt2_helix.measure import positions
     statement="learned",
     post="Introduction: A mystery about previous-token heads",
     needs="P",
+    about="gpt2",
     tolerance={
         "positions": "== 1024",
         "d_model": "== 768",
         "beyond_sinusoids": ">= 0.01",
     },
+    set={"positions": "before", "d_model": "before", "beyond_sinusoids": "after"},
     why="A table is reproduced by its formula to rounding, far below a thousandth of its variance "
     "when the frequencies are searched for; a hundredth left over is a table no longer. The "
     "search admits any base, scale and order of columns.",

@@ -1,73 +1,73 @@
-"""Attention to the previous token through attention alone, against the size of the groups."""
+"""What the main heads keep of attention at -1 through attention alone, against group size."""
 
-import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 
 import style
-from gpt2_helix.suite.control_lists import WITHOUT_ORDER
 
-NEEDS = (
-    "attention_only",
-    "sensitivity",
-)
-CLAIMS = (
-    "attention-only.previous-token",
-    "attention-only.survives-averaging",
-    "attention-only.breaks-by-100",
-)
+NEEDS = ("attention_only", "sensitivity")
+CLAIMS = ("attention-only.survives-averaging", "attention-only.breaks-by-100")
+RIVALS = {
+    "looking-back": "rival: by position, exactly",
+    "relative-bias": "rival: by distance alone",
+}
+"""Controls that attend as much and then fail, each on one side."""
 
 
-def draw(subject: str) -> tuple[Figure, str]:
-    """Draw one panel a head: its attention by group size, and what is left of it otherwise."""
-    sweep = style.read_record(subject, "sensitivity")["measured"]["sweep"]
+def draw(subject: str) -> style.Drawn:
+    """Draw one line a head, with intervals, and what two rivals keep."""
     record = style.read_record(subject, "attention_only")
-    main = record["measured"]["main_heads"]
-    heads = list(main["attention"])
-    sizes = [int(size) for size in sweep["attention"]]
-    figure, axes = plt.subplots(
-        1, len(heads), figsize=(7.2, 2.8), sharey=True, squeeze=False, layout="constrained"
-    )
-    for panel, head, (colour, _) in zip(axes[0], heads, style.LINES, strict=True):
-        found = [by_head[head] for by_head in sweep["attention"].values()]
-        seen, low, high = ([of[end] for of in found] for end in ("mean", "low", "high"))
-        panel.fill_between(sizes, low, high, color=colour, alpha=0.2, lw=0)
-        panel.plot(sizes, seen, "-o", color=colour, ms=3, lw=1.2)
-        broken = [
-            record["controls"][name]["main_heads"]["attention"][head]["mean"]
-            for name in WITHOUT_ORDER
-        ]
-        panel.axhspan(
-            min(broken),
-            max(broken),
-            fc="none",
-            ec="0.75",
-            hatch="////",
-            lw=0,
-            label="broken positions",
-        )
-        panel.axhline(main["raw"][head], color="0.35", ls=":", lw=1.4, label="raw positions alone")
-        if half := sweep["half_lost_at"][head]:
-            at = (half, main["attention"][head]["mean"] / 2)
-            panel.plot(*at, "x", color="black", ms=6)
-            panel.annotate(
-                f"half lost at {half:.0f}",
-                at,
-                xytext=(-4, -3),
-                textcoords="offset points",
-                ha="right",
-                va="top",
-                fontsize=7,
-            )
-        panel.set(xscale="log", title=head, xlabel="group size")
-        panel.set_xticks([1, 10, 100, sizes[-1]], ["1", "10", "100", "all"])
-        panel.minorticks_off()
-    axes[0, 0].set_ylabel("attention to the previous token")
-    axes[0, 0].set_ylim(0, 1.35 * max(found["mean"] for found in main["attention"].values()))
-    axes[0, 0].legend(frameon=False, fontsize=7, loc="upper right")
     kept = record["measured"]["averaged"]["kept"]
-    return figure, (
-        "Through attention alone, position vectors averaged in groups, random token vectors; bands "
-        "are 95% intervals over pairs of draws.\nKept of the sum over the heads: "
-        + ", ".join(f"{share['mean']:.0%} at {style.label(name)}" for name, share in kept.items())
-        + ".\nHatched: positions shuffled, reversed, removed, Gaussian, a random walk, sinusoids."
+    figure, axes = plt.subplots(figsize=(4.6, 2.9), layout="constrained")
+    ends = lines(axes, subject)
+    # One head of a rival stands for all three, which hardly differ.
+    head = list(ends)[-1]
+    for control, said in RIVALS.items():
+        found = record["controls"][control]["averaged"]["kept"]
+        sizes = [size for size in found if size not in ("zeroed", "average-all")]
+        at = [1, *map(int, map(style.label, sizes))]
+        values = [1, *(found[size][head]["mean"] for size in sizes)]
+        axes.plot(at, values, ls=":", marker=".", color=style.GREY, zorder=1)
+        ends[said] = (values[-1], style.GREY)
+    axes.set_ylabel("attention at -1 kept (of intact)")
+    style.label_ends(axes, ends)
+    at_20, at_100 = (style.means(kept[f"average-{size}"]) for size in (20, 100))
+    floor = style.shown(style.means(kept["zeroed"]))
+    return style.Drawn(
+        figure,
+        f"Averaged in groups of 20, the main heads keep {style.shown(at_20)} of their attention "
+        f"just behind; in groups of 100, {style.shown(at_100)}. Through attention alone, with "
+        "random token vectors; each head is judged by itself. Bars are 95 % intervals over pairs "
+        "of draws; thin lines at the right, what no positions leave; dotted, two rivals that must "
+        "fail.",
+        f"Three lines, one a head, against group size from 1 to all: near 1 up to groups of 20 "
+        f"({style.shown(at_20)}), then falling below three quarters by 100 "
+        f"({style.shown(at_100)}) towards what no positions leave ({floor}).",
     )
+
+
+def lines(axes: Axes, subject: str, *, left: bool = False) -> dict[str, tuple[float, str]]:
+    """Draw one line a head and the bound, named at the left or right; return where lines end."""
+    main = style.read_record(subject, "attention_only")
+    kept = main["measured"]["averaged"]["kept"]
+    positions = main["measured"]["main_heads"]["positions"]
+    sweep = style.read_record(subject, "sensitivity")["measured"]["sweep"]["attention"]
+    small = [size for size in sweep if int(size) < positions]
+    averaged = [name for name in kept if name not in ("zeroed", "average-all")]
+    sizes = [*(int(style.label(name)) for name in averaged), positions]
+    ends = {}
+    for head, colour, mark in style.looks(kept["average-all"]):
+        whole = sweep["1"][head]["mean"]
+        last = kept["average-all"][head]["mean"]
+        values = [*(sweep[size][head]["mean"] / whole for size in small), last]
+        axes.plot([*map(int, small), positions], values, color=colour)
+        found = [kept[name][head] for name in (*averaged, "average-all")]
+        style.estimates(axes, sizes, found, color=colour, marker=mark)
+        floor = kept["zeroed"][head]["mean"]
+        axes.plot([positions * 0.75, positions * 1.33], [floor] * 2, color=colour, lw=0.8)
+        ends[head] = (last, colour)
+    style.by_group_size(axes, [1, *sizes], positions)
+    axes.set(xlim=(0.9, positions * 1.4), ylim=(0, 1.2))
+    works = style.bound("attention-only.survives-averaging", "kept_20")
+    style.bounded(axes, works, "works" if left else f"works: {works:g}", left=left)
+    return ends

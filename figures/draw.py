@@ -3,7 +3,7 @@
 A figure is a module beside this one, with
 
 ``draw``
-    A function that takes the subjects and returns the figure and what is seen in it.
+    A function that takes the subjects and returns the figure with its words, a ``style.Drawn``.
 ``NEEDS``
     Families of measurements that it reads. If one was never measured, nothing is drawn.
 ``CLAIMS``
@@ -24,37 +24,65 @@ from types import ModuleType
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.transforms import Bbox
 
 import explore
 import style
 from gpt2_helix.judging import records
 
-LINE = 140
-"""Letters in a line of a drawn caption."""
-MARGIN = 0.1
+LETTERS = 21
+"""Of a drawn caption, to the inch."""
+MARGIN = 0.02
 """Inches around what is drawn."""
+PLACES = 5
+"""Digits after the point of where axes stand, as shares of the figure."""
 NOT_FIGURES = (Path(__file__).stem, "style", "explore")
+MODULES = {"profile": "profiles"}
+"""Figures whose name no module can bear: it would hide one of Python's own."""
 DRAWN = style.FIGURES.parent / "paper/figures"
 PAGE = "explore.html"
 
 
 def names() -> list[str]:
     """Every figure that there is."""
+    figures = {module: name for name, module in MODULES.items()}
     modules = (path.stem for path in style.FIGURES.glob("*.py"))
-    return sorted(name for name in modules if name not in NOT_FIGURES)
+    return sorted(figures.get(name, name) for name in modules if name not in NOT_FIGURES)
+
+
+def module_of(name: str) -> ModuleType:
+    """The module that draws a figure."""
+    return importlib.import_module(MODULES.get(name, name))
+
+
+def subjects_of(module: ModuleType) -> Sequence[str]:
+    """Folders of ``data/`` that a figure is drawn from."""
+    subjects: Sequence[str] = getattr(module, "SUBJECTS", (style.SUBJECT,))
+    return subjects
+
+
+def not_measured(module: ModuleType) -> list[str]:
+    """What a figure needs and was never measured."""
+    return [
+        f"{family} on {subject}"
+        for subject in subjects_of(module)
+        for family in module.NEEDS
+        if not style.is_recorded(subject, family)
+    ]
 
 
 def write(name: str, into: Path = DRAWN) -> dict[str, Any]:
     """Draw a figure and write it, the same bytes every time.
 
     The SVG, for the paper, is bare; the PNG carries its caption. A JSON file of the same name has
-    the caption, or says why the figure is not drawn, for the paper and the report to read.
+    caption, alt text and origin, or says why the figure is not drawn, for the paper and the report
+    to read.
 
     Parameters
     ----------
     name
-        The figure's module.
+        The figure's name.
     into
         Folder to write to.
 
@@ -62,16 +90,10 @@ def write(name: str, into: Path = DRAWN) -> dict[str, Any]:
     -------
     What the JSON file holds.
     """
-    module = importlib.import_module(name)
-    subjects: Sequence[str] = getattr(module, "SUBJECTS", (style.SUBJECT,))
+    module = module_of(name)
+    subjects = subjects_of(module)
     about: dict[str, Any] = {"subject": subjects[0], "claims": list(module.CLAIMS)}
-    missing = [
-        f"{family} on {subject}"
-        for subject in subjects
-        for family in module.NEEDS
-        if not style.is_recorded(subject, family)
-    ]
-    if missing:
+    if missing := not_measured(module):
         about |= {"drawn": False, "why": f"not measured: {', '.join(missing)}"}
         for kind in ("svg", "png"):
             (into / f"{name}.{kind}").unlink(missing_ok=True)
@@ -84,26 +106,37 @@ def write(name: str, into: Path = DRAWN) -> dict[str, Any]:
 
 def _draw(module: ModuleType, subjects: Sequence[str], stem: Path) -> dict[str, Any]:
     drawn_from = {subject: style.read_record(subject, module.NEEDS[0]) for subject in subjects}
-    figure, seen = module.draw(*subjects)
-    origins = "; ".join(style.origin(subject, record) for subject, record in drawn_from.items())
-    origins = textwrap.fill(origins, LINE)
-    caption = " ".join(f"{seen}\n{origins}".split("\n"))
+    figure, found, alt = module.draw(*subjects)
+    claims = ", ".join(module.CLAIMS)
+    caption = f"{found} (Claim{'s' if len(module.CLAIMS) > 1 else ''}: {claims}.)"
+    origin = "; ".join(style.origin(subject, record) for subject, record in drawn_from.items())
     svg, png = stem.with_suffix(".svg"), stem.with_suffix(".png")
-    bare = {"Date": None, "Creator": None, "Description": caption}
+    bare = {"Date": None, "Creator": None, "Description": alt}
     # Laid out and framed once: doing so for each file takes as long as drawing.
     figure.draw_without_rendering()
     figure.set_layout_engine(None)
-    frame = figure.get_tightbbox().frozen()
-    figure.savefig(svg, metadata=bare, bbox_inches=frame.padded(MARGIN))
-    below = figure.text(0.5, 0.0, f"{seen}\n{origins}", ha="center", va="top", fontsize=7)
+    for axes in figure.axes:
+        # The layout's solver differs in the last digits from one run to the next.
+        axes.set_position(np.round(axes.get_position(original=True).bounds, PLACES))
+    frame = figure.get_tightbbox().frozen().padded(MARGIN)
+    figure.savefig(svg, metadata=bare, bbox_inches=frame)
+    below = figure.text(
+        *frame.p0 / figure.get_size_inches(),
+        "\n" + textwrap.fill(caption, int(LETTERS * frame.width)),
+        va="top",
+        fontsize=style.SMALL,
+    )
     in_inches = figure.dpi_scale_trans.inverted()
     both = Bbox.union([frame, below.get_window_extent().transformed(in_inches)])
-    figure.savefig(png, metadata={"Software": None}, bbox_inches=both.padded(MARGIN))
+    figure.savefig(png, metadata={"Software": None}, bbox_inches=both.padded(0.1))
     plt.close(figure)
     return {
         **({"source": source} if (source := records.source(style.DATA / subjects[0])) else {}),
         "W_pos_sha256": style.positions(drawn_from[subjects[0]])[1],
         "caption": caption,
+        "alt": alt,
+        "origin": origin,
+        "width_cm": round(2.54 * frame.width, 1),
         # So that what reads this file changes with the picture.
         "svg_sha256": hashlib.sha256(svg.read_bytes()).hexdigest(),
     }

@@ -1,7 +1,7 @@
-"""The page ``explore.html``: one slider, the group size, moves every picture of the argument.
+"""The page ``explore.html``: a group size and an intervention move every picture of the argument.
 
-One file that asks for nothing else. What moves is drawn by its script from the records that are
-written into it; what stands still, such as verdicts and tables, is written here.
+One file that asks for nothing else. What moves is drawn by ``explore.js`` from the records that
+are written into the page; what stands still, such as claims and tables, is written here.
 """
 
 import json
@@ -10,18 +10,36 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+import cause
+import profiles
 import style
 from gpt2_helix.doctoring import group_size
-from gpt2_helix.judging import wording
-from gpt2_helix.judging.report import Report, read
+from gpt2_helix.judging.report import ClaimVerdict, Report, StatementVerdict, read
 
 PICTURED = {
-    "helix": ("helix", "averaging"),
-    "kernels": ("backwards",),
-    "attention": ("previous-token", "not-by-position"),
-    "heads": ("extended",),
+    "helix": ("helix.circle", "helix.axis", "averaging.stays-on-the-helix"),
+    "kernels": ("kernels.local-heads", "kernels.causal-mask"),
+    "rebuilt": ("cause.rebuilt",),
+    "profile": ("attention-only.near", "attention-only.not-previous"),
+    "kept": ("attention-only.survives-averaging", "attention-only.breaks-by-100"),
+    "cause": (
+        "cause.one-head",
+        "cause.plain-average",
+        "cause.causal-mask",
+        "cause.first-layer",
+        "cause.local-heads-idle",
+    ),
+    "heads": ("attention-only.published",),
 }
-"""The statements that each picture carries."""
+"""The claims that each picture shows."""
+NEEDS = {
+    "rebuilt": ("rebuilt",),
+    "profile": ("attention_only",),
+    "kept": ("attention_only",),
+    "cause": ("cause", "attention_only", "kernels"),
+    "heads": ("attention_only", "sensitivity"),
+}
+"""Families of measurements that a picture is drawn from; the rest every subject has."""
 
 Numbers = Mapping[str, Any]
 
@@ -29,30 +47,34 @@ Numbers = Mapping[str, Any]
 def page(subject: str) -> str:
     """The page's HTML: the template with records and verdicts on them inside."""
     report = read(style.DATA / f"verdicts/{subject}.json")
+    data: dict[str, Any] = {"helix": _helix(subject), "kernels": _kernels(subject)}
+    makers = {
+        "rebuilt": _rebuilt,
+        "profile": _profile,
+        "kept": _kept,
+        "cause": _interventions,
+        "heads": _heads,
+    }
     tolerance = {claim.id: claim.tolerance for claim in report.claims}
-    data: dict[str, Any] = {"helix": _helix(subject), "kernels": _kernels(subject, tolerance)}
+    for name, make in makers.items():
+        if all(style.is_recorded(subject, family) for family in NEEDS[name]):
+            data[name] = make(subject, tolerance)
     filled = {
         "%SUBJECT%": escape(_name(subject)),
+        "%FOUND%": _found(report),
         "%LAST%": str(data["helix"]["last"]),
         "%ORIGIN%": escape(style.origin(subject, style.read_record(subject, "helix"))),
-        "%EXPLAINED%": f"{data['helix'].pop('explained'):.1%}",
-        "%OTHERS%": _statements(report, _not_pictured(report)),
-        "%KERNELS-TABLE%": _table(
-            "Mean look-back in tokens",
-            ["group size", *data["kernels"]["lookBack"]],
-            zip(data["kernels"]["sizes"], *data["kernels"]["lookBack"].values(), strict=True),
-        ),
-        "%ATTENTION-TABLE%": "",
-        "%PUBLISHED%": _published(report),
+        "%EXPLAINED%": f"{100 * data['helix'].pop('explained'):.0f}&nbsp;%",
+        "%STATEMENTS%": _statements(s for s in report.statements if not s.ours),
+        "%OURS%": _statements(s for s in report.statements if s.ours),
+        "%KERNELS-TABLE%": _look_back(data["kernels"]),
+        "%KEPT-TABLE%": _kept_table(data["kept"]) if "kept" in data else "",
+        "%SCRIPT%": (style.FIGURES / "explore.js").read_text(encoding="utf-8"),
+        # Less-than signs would end the script element that holds the data.
+        "%DATA%": json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
     }
     for picture, named in PICTURED.items():
-        filled[f"%{picture.upper()}%"] = _statements(report, named)
-    if all(style.is_recorded(subject, f) for f in ("attention_only", "sensitivity")):
-        data["attention"] = _attention(subject, tolerance)
-        data["heads"] = _heads(subject, data["kernels"]["sizes"])
-        filled["%ATTENTION-TABLE%"] = _attention_table(data["attention"])
-    # Less-than signs would end the script element that holds the data.
-    filled["%DATA%"] = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
+        filled[f"%{picture.upper()}%"] = _claims(report, named)
     text = (style.FIGURES / "explore.html").read_text(encoding="utf-8")
     return re.sub(r"%[A-Z-]+%", lambda mark: filled[mark[0]], text)
 
@@ -75,46 +97,80 @@ def _helix(subject: str) -> dict[str, Any]:
     }
 
 
-def _kernels(subject: str, tolerance: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+def _kernels(subject: str) -> dict[str, Any]:
     """By head and then by group size: the kernel, and how far it looks back on average."""
     record = style.read_record(subject, "kernels")["measured"]["local_heads"]
     return {
         "sizes": [group_size(name) for name in next(iter(record["kernel"].values()))],
         "kernel": {head: list(kernel.values()) for head, kernel in record["kernel"].items()},
         "lookBack": {head: list(found.values()) for head, found in record["look_back"].items()},
-        "bounds": bounds(tolerance["kernels.averaging"], "look_back_at"),
     }
 
 
-def _attention(subject: str, tolerance: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
-    """Attention of the main heads to the previous token, against group size, and its bounds."""
-    sweep = style.read_record(subject, "sensitivity")["measured"]["sweep"]
-    main = style.read_record(subject, "attention_only")["measured"]["main_heads"]
-    heads, sizes = list(main["attention"]), list(sweep["attention"])
-    found = {size: sweep["attention"][size] for size in sizes}
-    total = {size: sum(of["mean"] for of in found[size].values()) for size in sizes}
-    kept_bounds = bounds(tolerance["attention-only.survives-averaging"], "kept")
-    kept_bounds |= bounds(tolerance["attention-only.breaks-by-100"], "kept")
-    one_group = tolerance["attention-only.breaks-by-100"]["kept_one_group"]
+def _rebuilt(subject: str, tolerance: Mapping[str, Any]) -> dict[str, Any]:
+    """Share and likeness by group size and then by layer entered, from layer 1 on."""
+    found = style.read_record(subject, "rebuilt")["measured"]["by_layer"]
+    by_size = {
+        name: {size: _triples(of) for size, of in _by_size(found[name]).items() if size > 1}
+        for name in ("share", "likeness")
+    }
+    return {**by_size, "bound": _limit(tolerance, "cause.rebuilt", "share_20")}
+
+
+def _profile(subject: str, tolerance: Mapping[str, Any]) -> dict[str, Any]:
+    """By group size and then by head, attention by offset: attention alone, and as published."""
+    found = style.read_record(subject, "attention_only")["measured"]
+    intact = found["main_heads"]["profile"]
+    alone = {head: [of["mean"] for of in given] for head, given in intact.items()}
+    pictures: dict[int, Any] = {}
+    if subject == style.SUBJECT and style.is_recorded(profiles.PICTURES, "heads"):
+        record = style.read_record(profiles.PICTURES, "heads")
+        pictures = _by_size(record["measured"]["profiles"]["by_offset"])
+    return {"alone": {1: alone, **_by_size(found["averaged"]["profile"])}, "pictures": pictures}
+
+
+def _kept(subject: str, tolerance: Mapping[str, Any]) -> dict[str, Any]:
+    """By group size and then by head, what is kept of attention at -1, with its interval."""
+    kept = style.read_record(subject, "attention_only")["measured"]["averaged"]["kept"]
+    whole = {head: [1.0, 1.0, 1.0] for head in kept["zeroed"]}
     return {
-        "sizes": [int(size) for size in sizes],
-        "attention": {h: [found[size][h]["mean"] for size in sizes] for h in heads},
-        "interval": {
-            h: [(found[size][h]["low"], found[size][h]["high"]) for size in sizes] for h in heads
-        },
-        "raw": main["raw"],
-        "bound": _bound(tolerance["attention-only.previous-token"]["attention"]),
-        "kept": [total[size] / total[sizes[0]] for size in sizes],
-        "keptBounds": kept_bounds | {sizes[-1]: _bound(one_group)},
+        "kept": {1: whole, **{size: _triples(of) for size, of in _by_size(kept).items()}},
+        "floor": {head: of["mean"] for head, of in kept["zeroed"].items()},
+        "works": _limit(tolerance, "attention-only.survives-averaging", "kept_20"),
+        "broken": _limit(tolerance, "attention-only.breaks-by-100", "kept_100"),
     }
 
 
-def _heads(subject: str, sizes: Sequence[int]) -> dict[str, Any]:
-    """Attention of every head to the previous token, by group size."""
+def _interventions(subject: str, tolerance: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What each intervention leaves, intact and in groups of 20 where that is recorded."""
+    found = style.read_record(subject, "cause")["measured"]
+    kernels = style.read_record(subject, "kernels")["measured"]["local_heads"]["kernel"]
+    local, first = ", ".join(kernels), cause.leading(found)[0]
+    beside = found["beside"]["kept"]
+    whole = {head: [1.0, 1.0, 1.0] for head in found["first_layer"]["kept"]}
+    asked = (
+        ("none", None, "average-20"),
+        (f"{first} of layer 0 held at its mean", "one_head", f"average-20, {first} held"),
+        (f"{first} made a plain average of the past", "plain_average", None),
+        ("no causal mask in layer 0", "causal_mask", "average-20, no mask in layer 0"),
+        ("layer 0 silenced", "first_layer", None),
+        (f"{local} held, which look just behind", "local_heads", f"average-20, {local} held"),
+    )
+    return [
+        {
+            "says": says,
+            "intact": _triples(found[name]["kept"]) if name else whole,
+            "averaged": _triples(beside[averaged]) if averaged else None,
+        }
+        for says, name, averaged in asked
+    ]
+
+
+def _heads(subject: str, tolerance: Mapping[str, Any]) -> dict[str, Any]:
+    """Attention of every head at -1, by group size."""
     record = style.read_record(subject, "sensitivity")["measured"]["every_head"]
     main = style.read_record(subject, "attention_only")["measured"]["main_heads"]
-    by_size = _by_size(record["attention"])
-    return {"main": list(main["attention"]), "attention": [by_size[size] for size in sizes]}
+    return {"main": list(main["attention"]), "attention": _by_size(record["attention"])}
 
 
 def _by_size(by_doctoring: Numbers) -> dict[int, Any]:
@@ -123,53 +179,73 @@ def _by_size(by_doctoring: Numbers) -> dict[int, Any]:
     return {size: by_doctoring[name] for name, size in sizes.items() if size is not None}
 
 
-def bounds(tolerance: Mapping[str, str], name: str) -> dict[str, tuple[str, float]]:
-    """Bounds on ``name_K``, or on the least of them, by group size K."""
-    found = {key: re.fullmatch(rf"(?:least_)?{name}_(\d+)", key) for key in tolerance}
-    return {match[1]: _bound(tolerance[key]) for key, match in found.items() if match}
+def _triples(found: Numbers) -> dict[str, list[float]]:
+    """Estimates as the page's script has them: mean and the ends of the interval."""
+    return {name: [of["mean"], of["low"], of["high"]] for name, of in found.items()}
 
 
-def _bound(bound: str) -> tuple[str, float]:
-    comparison, limit = bound.split()
-    return ("at least" if comparison.startswith(">") else "at most"), float(limit)
+def _limit(tolerance: Mapping[str, Any], claim: str, name: str) -> float:
+    """The bound of a claim; ``KeyError`` if it has none on what is named."""
+    return float(tolerance[claim][name].split()[1])
 
 
-def _statements(report: Report, named: Iterable[str]) -> str:
-    """Statements of the post as a list, each with its verdict and the number that says most."""
-    by_id = {statement.id: statement for statement in report.statements}
-    items = []
-    for statement in (by_id[name] for name in named if name in by_id):
-        verdict, headline = statement.verdict, wording.headline(statement) or "not measured"
-        items.append(
-            f'<li class="{verdict.split()[0]}"><strong>{verdict}</strong> '
-            f"{escape(statement.says)} <small>{escape(headline)}</small></li>"
-        )
+def _found(report: Report) -> str:
+    """What was found in all, as a list."""
+    items = "".join(f"<li>{_text(sentence)}</li>" for sentence in report.found)
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def _text(sentence: str) -> str:
+    """A sentence as HTML; a number and its sign stay on one line."""
+    return escape(sentence).replace(" %", "&nbsp;%")
+
+
+def anchor(heading: str) -> str:
+    """Where a heading of a Markdown page is, as GitHub names it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def _claims(report: Report, named: Iterable[str]) -> str:
+    """Claims as a list, each with its verdict and a link to its numbers."""
+    by_id = {claim.id: claim for claim in report.claims}
+    return _list(_claim(report, by_id[name]) for name in named if name in by_id)
+
+
+def _claim(report: Report, claim: ClaimVerdict) -> str:
+    heading = anchor(f"`{claim.id}`: {claim.verdict}")
+    href = f"../../data/verdicts/{report.subject.name}.md#{heading}"
+    return _item(claim.verdict, claim.says, f'<a href="{href}">{escape(claim.id)}</a>')
+
+
+def _statements(statements: Iterable[StatementVerdict]) -> str:
+    """Statements as a list, each with its verdict and what was found."""
+    return _list(_item(s.verdict, s.says, _text(s.finding or "not measured")) for s in statements)
+
+
+def _list(items: Iterable[str]) -> str:
     return f'<ul class="statements">{"".join(items)}</ul>'
 
 
-def _not_pictured(report: Report) -> list[str]:
-    pictured = {name for names in PICTURED.values() for name in names}
-    return [s.id for s in report.statements if s.id not in pictured]
-
-
-def _published(report: Report) -> str:
-    """How the order of the heads agrees with that in the whole model; empty if not measured."""
-    measured = {claim.id: claim.measured for claim in report.claims}
-    found = measured.get("attention-only.published", {})
-    if not found:
-        return ""
+def _item(verdict: str, says: str, small: str) -> str:
     return (
-        "Their order agrees with that in the pictures of the whole model on text that the post's "
-        f"author published: rank correlation {found['rank_correlation_intact']:.2f} intact, "
-        f"{found['rank_correlation_averaged']:.2f} averaged in groups of ten."
+        f'<li class="{verdict.split()[0].replace("/", "")}"><strong>{verdict}</strong> '
+        f"{_text(says)} <small>{small}</small></li>"
     )
 
 
-def _attention_table(found: Numbers) -> str:
+def _look_back(kernels: Numbers) -> str:
     return _table(
-        "Attention to the previous token",
-        ["group size", *found["attention"], "kept of the sum"],
-        zip(found["sizes"], *found["attention"].values(), found["kept"], strict=True),
+        "Mean look-back in tokens",
+        ["group size", *kernels["lookBack"]],
+        zip(kernels["sizes"], *kernels["lookBack"].values(), strict=True),
+    )
+
+
+def _kept_table(found: Numbers) -> str:
+    return _table(
+        "Attention at -1 kept, of intact",
+        ["group size", *found["floor"]],
+        [(size, *(of[0] for of in by_head.values())) for size, by_head in found["kept"].items()],
     )
 
 

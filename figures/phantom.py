@@ -5,7 +5,6 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import style
@@ -15,13 +14,13 @@ NEEDS = ("helix",)
 CLAIMS = ("helix.not-phantom",)
 
 
-def draw(subject: str) -> tuple[Figure, str]:
+def draw(subject: str) -> style.Drawn:
     """Draw W_pos and the surrogate of each null that comes closest to it."""
     record = style.read_record(subject, "helix")["measured"]["phantom"]
     statistics = style.read_table(subject, "surrogates.csv")
     walks, phases = statistics["random_walk"], statistics["phase_randomised"]
     curves = {
-        "W_pos": (style.read_curve(subject)[1:-1], record["steady_climb"]),
+        "positions": (style.read_curve(subject)[1:-1], record["steady_climb"]),
         f"closest of {len(walks)}\nrandom walks": (
             style.read_curve(subject, "surrogate_curves.csv", "walk_"),
             walks.max(),
@@ -33,14 +32,14 @@ def draw(subject: str) -> tuple[Figure, str]:
     }
     figure, axes = plt.subplot_mosaic(
         [[f"pair {n}" for n in curves], [f"axis {n}" for n in curves], ["all"] * 3],
-        figsize=(7.0, 6.4),
+        figsize=(4.6, 4.4),
         height_ratios=[2.3, 1.3, 1.1],
         layout="constrained",
     )
     for name, (curve, statistic) in curves.items():
         plane = axes[f"pair {name}"]
         _draw_curve(curve, plane, axes[f"axis {name}"])
-        plane.set_title(f"{name}\nstatistic {statistic:.3f}", fontsize=9)
+        plane.set_title(f"{name}\nstatistic {statistic:.3f}")
     first = next(iter(curves))
     axes[f"pair {first}"].set_ylabel("the two that turn")
     axes[f"axis {first}"].set_ylabel("the one that climbs")
@@ -51,7 +50,12 @@ def draw(subject: str) -> tuple[Figure, str]:
         strip.plot(values, np.full(len(values), -height), marker, color=colour, ms=11, mew=0.8)
     strip.axvline(record["steady_climb"], color="black", lw=1.6)
     strip.annotate(
-        "W_pos", (record["steady_climb"], 0.62), xytext=(3, 0), textcoords="offset points"
+        "positions",
+        (record["steady_climb"], 0.7),
+        xytext=(-3, 0),
+        ha="right",
+        textcoords="offset points",
+        fontsize=style.SMALL,
     )
     strip.set(
         xlim=(-0.02, 1.06),
@@ -59,10 +63,16 @@ def draw(subject: str) -> tuple[Figure, str]:
         xlabel="statistic: how steadily the pair turns times how steadily the axis climbs",
     )
     strip.set_yticks([0, -1], ["random walks", "phase-randomised"])
-    return figure, (
-        f"Colour is position. W_pos has {record['steady_climb']:.3f}; of {len(walks)} random walks "
-        f"the closest has {walks.max():.3f},\nof {len(phases)} phase-randomised copies "
-        f"{phases.max():.3f} (p = {record['p_value']:.2g})."
+    beaten = f"{walks.max():.2f} of {len(walks)} random walks, {phases.max():.2f} of {len(phases)}"
+    return style.Drawn(
+        figure,
+        "The helix is not what principal components make of any smooth random curve: how steadily "
+        f"it turns and climbs is {record['steady_climb']:.2f}; the best is {beaten} copies with "
+        f"random phases (p = {record['p_value']['mean']:.2g}). Colour is position.",
+        f"Above, the positions beside the random walk and the phase-randomised copy that come "
+        "closest: only the positions make a round spiral with a straight axis. Below, the "
+        f"statistic of all: positions {record['steady_climb']:.2f}, the best {beaten} "
+        "phase-randomised copies.",
     )
 
 

@@ -1,7 +1,6 @@
 """Probability of the first word of the pair, against the size of the groups."""
 
 import matplotlib.pyplot as plt
-from matplotlib.figure import Figure
 
 import style
 
@@ -9,10 +8,10 @@ NEEDS = ("repetition",)
 CLAIMS = ("repetition.first-word", "repetition.survives-averaging", "repetition.same-group")
 
 
-def draw(subject: str) -> tuple[Figure, str]:
+def draw(subject: str) -> style.Drawn:
     """Draw both orders, each offset a small mark, and how other pairs fare."""
     found = style.read_record(subject, "repetition")["measured"]["first_word"]
-    figure, axes = plt.subplots(figsize=(4.8, 3.4), layout="constrained")
+    figure, axes = plt.subplots(figsize=(4.4, 2.8), layout="constrained")
     sizes = [int(style.label(name)) for name in found["others"]]
     for (pair, by_name), (colour, dashes), marker in zip(
         found["probability"].items(), style.LINES, style.MARKERS, strict=False
@@ -24,17 +23,23 @@ def draw(subject: str) -> tuple[Figure, str]:
             )
     mean = [rate["mean"] for rate in found["others"].values()]
     axes.plot(sizes, mean, ":", color="0.45", lw=1.4, label="mean of other pairs")
-    axes.axhline(0.99, color="0.7", lw=0.8)
-    axes.set(
-        xscale="log", xlabel="group size (1 is intact)", ylabel="probability of the first word"
-    )
+    limit = style.bound("repetition.first-word", "probability")
+    style.bounded(axes, limit, f"bound: {limit:g}", left=True)
+    axes.set(xscale="log", xlabel="group size (positions)", ylabel="probability of the first word")
     axes.set_xticks(sizes, [str(size) for size in sizes])
     axes.minorticks_off()
     axes.set_ylim(-0.03, 1.03)
-    axes.legend(frameon=False, fontsize=8)
-    n = found["others"]["intact"]["n"]
-    return figure, (
-        f"The first word stands at position {found['first_word_at']} of {found['n_tokens']}. "
-        f"Dashes are other offsets of the groups;\ndotted is the mean over {n} other pairs, "
-        "each order counted. The thin line is at 0.99."
+    axes.legend(loc="center right")
+    by_name = found["probability"].values()
+    intact, averaged = (
+        style.shown((of[name] for of in by_name), ".3f") for name in ("intact", "average-20")
+    )
+    return style.Drawn(
+        figure,
+        f"Asked to repeat two words, the model gives the first {intact} intact and {averaged} in "
+        f"groups of 20. The first word stands at position {found['first_word_at']} of "
+        f"{found['n_tokens']}. Dashes: other offsets of the groups; dotted: mean over "
+        f"{found['others']['intact']['n']} other pairs, each order counted.",
+        f"Probability of the first word against group size, one line an order: {intact} intact, "
+        f"{averaged} in groups of 20; the bound is drawn at {limit:g}.",
     )

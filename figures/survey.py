@@ -1,32 +1,37 @@
-"""Every model that is here side by side: the shape of positions, and the kernels of layer 0."""
+"""Every model that is here side by side: the shape of its positions."""
 
 from dataclasses import replace
-
-from matplotlib.figure import Figure
 
 import style
 from gpt2_helix.survey_figure import figure_of
 from gpt2_helix.survey_rows import Row, read_table
 
-NEEDS = ("helix", "kernels")
+NEEDS = ("helix",)
 CLAIMS = (
     "helix.three-components",
     "helix.axis",
     "helix.not-phantom",
-    "kernels.local-heads",
-    "kernels.averaging",
+    "helix.neighbours",
 )
 """As many as can be read in one row; the table beside it has more."""
 
 
-def draw(subject: str) -> tuple[Figure, str]:
+def draw(subject: str) -> style.Drawn:
     """Draw the survey of models."""
-    figure = figure_of(list(map(_of_claims, read_table(style.DATA / "survey.csv"))))
+    rows = list(map(_of_claims, read_table(style.DATA / "survey.csv")))
+    figure = figure_of(rows)
     assert figure
-    return figure, (
-        "The number that each claim bounds first, on each model; the dashed line is its bound. A "
-        "dot is filled where the claim is confirmed\non the model itself, its controls left out; "
-        "no dot: blocked. Written by gpt2-helix survey."
+    figure.set_size_inches(6.6, figure.get_size_inches()[1])
+    holds = [row.group for row in rows if set(row.verdicts.values()) <= {"confirmed", "described"}]
+    named = ", ".join(holds) or "none"
+    return style.Drawn(
+        figure,
+        f"Of {len(rows)} models, all of these claims hold on: {named}. The number that each claim "
+        "bounds first, on each model; the dashed line is its bound. A dot is filled where the "
+        "claim is confirmed on the model itself, its controls left out; no dot: blocked. Written "
+        "by gpt2-helix survey.",
+        f"A row for each of {len(rows)} models and a panel for each of {len(CLAIMS)} claims, a dot "
+        f"for the number found beside the bound. All claims hold on: {named}.",
     )
 
 

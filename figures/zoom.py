@@ -2,7 +2,6 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 
 import style
 from gpt2_helix.doctoring import average_in_groups
@@ -13,7 +12,7 @@ GROUP_SIZE = 10
 STRETCH = slice(401, 601)
 
 
-def draw(subject: str) -> tuple[Figure, str]:
+def draw(subject: str) -> style.Drawn:
     """Draw 200 positions in the turning pair, and against position in the one that climbs."""
     record = style.read_record(subject, "helix")["measured"]["shape"]
     distance = style.read_record(subject, "averaging")["measured"]["distance_from_curve"]
@@ -25,7 +24,7 @@ def draw(subject: str) -> tuple[Figure, str]:
     middle = position[::GROUP_SIZE] + (GROUP_SIZE - 1) / 2
     up = record["axis"]
     across = [j for j in range(3) if j != up]
-    figure, (plane, climb) = plt.subplots(1, 2, figsize=(7.2, 3.3), layout="constrained")
+    figure, (plane, climb) = plt.subplots(1, 2, figsize=(4.6, 2.3), layout="constrained")
     for axes, x, y, mean_x, mean_y in (
         (
             plane,
@@ -43,10 +42,15 @@ def draw(subject: str) -> tuple[Figure, str]:
     plane.set(
         xlabel=f"component {across[0] + 1}", ylabel=f"component {across[1] + 1}", aspect="equal"
     )
-    plane.legend(frameon=False, fontsize=7)
+    climb.legend(loc="lower right", borderpad=0)
     climb.set(xlabel="position", ylabel=f"component {up + 1}")
     off = distance["mean_distance"][f"average-{GROUP_SIZE}"]
-    return figure, (
-        f"Positions {position[0]} to {position[-1]}. Over the whole curve the means lie "
-        f"{off:.2%} of its radius off it."
+    far = distance["mean_distance"]["average-100"]
+    return style.Drawn(
+        figure,
+        f"Means of {GROUP_SIZE} neighbours stay on the helix: over the whole curve they lie "
+        f"{100 * off:.2f} % of its radius off it, means of 100 {100 * far:.0f} %. Positions "
+        f"{position[0]} to {position[-1]} are shown.",
+        f"A stretch of the curve in two panels, with a dot for the mean of every {GROUP_SIZE} "
+        f"positions; the dots lie on the line, {100 * off:.2f} % of the radius off it.",
     )

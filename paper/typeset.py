@@ -2,13 +2,13 @@
 
 import json
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import typst
 
 from gpt2_helix.judging.collect import declared
 from gpt2_helix.models.shipped import SEEDS
-from gpt2_helix.suite.recorded import RECORDED
 from gpt2_helix.weights.pins import HUB_MODELS
 
 SUBJECT = "gpt2"
@@ -29,15 +29,16 @@ def typeset(root: Path) -> bytes:
     typst.TypstError
         If a number is not where the paper looks for it; names the key.
     """
-    data = root / "data"
-    recorded = [family for family in RECORDED if _measured(data / SUBJECT / f"{family}.json")]
     told = {
-        "recorded": recorded,
-        "unrecorded": [f for f in RECORDED if f not in recorded],
         "declared": [claim.id for _, _, claim in declared(root / "claims")],
         "seeds": SEEDS,
-        "others": sorted(p.stem for p in (data / "verdicts").glob("*.json") if p.stem != SUBJECT),
-        "repository": [HUB_MODELS[SUBJECT].repo, HUB_MODELS[SUBJECT].revision[:8]],
+        "others": _names(root / "data/verdicts", but=SUBJECT),
+        "figures": _names(root / "paper/figures"),
+        "records": {
+            of: _digests(root / "data" / of)
+            for of in (SUBJECT, *(f"published/{name}" for name in _folders(root)))
+        },
+        "repository": [HUB_MODELS[SUBJECT].repo, HUB_MODELS[SUBJECT].revision],
     }
     paper = typst.compile(
         root / "paper/main.typ",
@@ -51,8 +52,19 @@ def typeset(root: Path) -> bytes:
     return paper
 
 
-def _measured(path: Path) -> bool:
-    return path.exists() and bool(json.loads(path.read_text(encoding="utf-8"))["measured"])
+def _names(folder: Path, but: str = "") -> list[str]:
+    """Names of the JSON files in a folder."""
+    return sorted(path.stem for path in folder.glob("*.json") if path.stem != but)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Sha256 of each record in a folder, by its name."""
+    read = {name: (folder / f"{name}.json").read_bytes() for name in _names(folder)}
+    return {name: sha256(content).hexdigest() for name, content in read.items()}
+
+
+def _folders(root: Path) -> list[str]:
+    return sorted(path.name for path in (root / "data/published").iterdir() if path.is_dir())
 
 
 def main() -> int:

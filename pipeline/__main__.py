@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpt2_helix.commands import add_weights, exit_code
+from gpt2_helix.commands import add_weights, exit_code, given_path
 from gpt2_helix.judging.errors import InputError
 from gpt2_helix.models.shipped import SEEDS, SHIPPED
 from gpt2_helix.weights.pins import HUB_MODELS
@@ -24,24 +24,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     command = commands.add_parser("available", help="write which weights are available to a file")
     command.add_argument("subject", choices=HUB_MODELS)
-    command.add_argument("--into", type=Path, required=True, metavar="FILE")
+    command.add_argument("--into", type=given_path, required=True, metavar="FILE")
     add_weights(command)
     command.set_defaults(run=available)
 
     command = commands.add_parser(
-        "digitise", help="record what others published: the author's pictures, a notebook"
+        "digitise", help="record what others published: the author's pictures, two notebooks"
     )
     published = os.environ.get("GPT2_HELIX_PUBLISHED", "")
     command.add_argument(
         "sources",
-        type=Path,
+        type=given_path,
         nargs="*",
         metavar="FOLDER",
         default=[Path(path) for path in published.split(os.pathsep) if path],
         help="folder of the pictures; the notebook, or a folder with a JSON file for each of its "
-        f"layers (default: $GPT2_HELIX_PUBLISHED, with {os.pathsep!r} between several)",
+        "layers; a folder with the scores of another "
+        f"(default: $GPT2_HELIX_PUBLISHED, with {os.pathsep!r} between several)",
     )
-    command.add_argument("--into", type=Path, default=DATA / "published", metavar="FOLDER")
+    command.add_argument("--into", type=given_path, default=DATA / "published", metavar="FOLDER")
     command.set_defaults(run=digitise)
 
     command = commands.add_parser("train", help="train a model of data/, or resume its training")
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     command = commands.add_parser("curves", help="write the curves that figures draw to a folder")
     command.add_argument("--subject", required=True, metavar="NAME_OR_FOLDER")
-    command.add_argument("--into", type=Path, required=True, metavar="FOLDER")
+    command.add_argument("--into", type=given_path, required=True, metavar="FOLDER")
     add_weights(command)
     command.set_defaults(run=curves)
 
@@ -67,13 +68,14 @@ def available(options: argparse.Namespace) -> None:
 
 def digitise(options: argparse.Namespace) -> None:
     """Record what others published; without a source, the records stay as they are."""
-    from pipeline.digitising.digitise import digitise
+    from pipeline.digitising.digitise import digitise, holds_scores
 
-    for source in options.sources:
+    # The record of the pictures names places by the scores.
+    for source in sorted(options.sources, key=holds_scores, reverse=True):
         for path in digitise(source, options.into):
             print(path)
     if not options.sources:
-        print(f"{options.into}: no pictures or notebook given, kept as recorded")
+        print(f"{options.into}: nothing published given, kept as recorded")
 
 
 def train(options: argparse.Namespace) -> None:

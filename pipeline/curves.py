@@ -1,8 +1,6 @@
 """The curves that figures draw and no claim judges."""
 
-import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from gpt2_helix import parameters
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.judging import records
 from gpt2_helix.judging.errors import HubUnreachableError, InputError, MissingInputError
+from gpt2_helix.judging.files import check_folder
 from gpt2_helix.measure import helix
 from gpt2_helix.suite.live import Live
 from gpt2_helix.suite.recording import open_live
@@ -39,7 +38,7 @@ def record(spec: str, folder: Path, weights: str | None = None, strict: bool = F
     If its weights are not available, the curves stay and one line says so; with ``strict``, that
     is an error.
     """
-    records.check_folder("--into", folder)
+    check_folder("--into", folder)
     try:
         write(open_live(spec, weights), folder)
     except (HubUnreachableError, MissingInputError) as error:
@@ -76,9 +75,9 @@ def surrogates(W_pos: Positions) -> Surrogates:
     """Draw every surrogate that ``helix.phantom`` may meet, and keep the closest curves."""
     seeds = range(parameters.of("helix")["surrogates"])
     nulls = helix.nulls(W_pos[1:-1])
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with helix.side_by_side() as pool:
         climbs = [
-            list(pool.map(lambda seed, curve=curve: helix.steady_climb(curve(seed)), seeds))
+            list(pool.map(lambda seed, curve=curve: helix.surrogate_climb(curve(seed)), seeds))
             for curve in nulls
         ]
     walk, phase = (curve(int(np.argmax(climb))) for curve, climb in zip(nulls, climbs, strict=True))

@@ -17,6 +17,28 @@ from gpt2_helix.weights.tensors import Array  # noqa: E402
 from judging.running import run_pytest  # noqa: E402
 from support import CONFIG, ROOT, Claims, Folder, Judge, Judged, Run, helix_rows  # noqa: E402
 
+SOME_CLAIM = '''
+import pytest
+
+from gpt2_helix.judging.claim import Measured, Subject
+from gpt2_helix.measure import positions
+
+
+@pytest.mark.claim(
+    "positions.learned",
+    statement="learned",
+    post="Introduction",
+    needs="P",
+    tolerance={"beyond_sinusoids": ">= 0.01"},
+    set="before",
+    why="A table is reproduced by its formula.",
+    refuted_by=["sinusoidal"],
+)
+def test_learned(subject: Subject, measured: Measured) -> None:
+    """No table of sinusoids reproduces the positions."""
+    assert measured(beyond_sinusoids=subject.measure(positions.learned).beyond_sinusoids)
+'''
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
@@ -55,6 +77,15 @@ def folder(tmp_path: Path) -> Folder:
         return path
 
     return write
+
+
+@pytest.fixture
+def some_claims(tmp_path: Path) -> Path:
+    """A folder with a claim about positions."""
+    path = tmp_path / "some_claims"
+    path.mkdir()
+    (path / "test_some.py").write_text(SOME_CLAIM)
+    return path
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def test_a_model_is_run_as_transformers_runs_it(name: str, tmp_path: Path) -> No
     patterns = on_text.patterns(runner, tokens, tables, heads)[0]
     for head, pattern in zip(heads, patterns, strict=True):
         close(pattern, out.attentions[head.layer][0, head.head])
-    attention = on_text.previous_token(runner, tokens[None], tables, 1).attention[0]
+    attention = on_text.previous_token(runner, tokens[None], tables, 1).attention[0, 0]
     for head, pattern in zip(heads, patterns, strict=True):
         close(attention[head.layer, head.head], pattern.diagonal(-1).mean())
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -10,40 +11,19 @@ import torch
 from transformers import GPT2Config, GPT2Model
 
 from gpt2_helix.judging.errors import MissingInputError, NothingToMeasureError
-from gpt2_helix.measure import agreement, attention_only, extended, sensitivity
-from gpt2_helix.measure.agreement import PublishedHeads
+from gpt2_helix.measure import attention_only, extended, sensitivity
 from gpt2_helix.measure.statistics import Estimate, bootstrap
-from gpt2_helix.models import gpt2
-from gpt2_helix.models.config import Head, config_from
-from gpt2_helix.models.interventions import silence
+from gpt2_helix.models.interventions import replace_pattern, silence
 from gpt2_helix.models.model import Model
 from gpt2_helix.models.readings import Reading, Readings, Tokens
 from gpt2_helix.suite.live import Live
 from gpt2_helix.texts import TextInputs
 from gpt2_helix.weights.tensors import Array
+from tiny_models import HEADS, SIZES, random_model
 
-SIZES: dict[str, Any] = {
-    "n_layer": 3,
-    "n_head": 2,
-    "n_embd": 16,
-    "n_positions": 70,
-    "vocab_size": 5,
-}
-HEADS = (Head(1, 0), Head(2, 1))
 QUERIES = slice(3, 40)
+RAW = np.full((70, 70), 0.03)
 DRAWN = Tokens(0.5).draw(16, 40, 16)
-
-
-def random_model(*, scores_over_layer: bool = False, n_positions: int = 70) -> Live:
-    sizes = {**SIZES, "n_positions": n_positions}
-    config = config_from({"model_type": "gpt2", "layer_norm_epsilon": 1e-5, **sizes}, "test")
-    config = replace(config, scores_over_layer=scores_over_layer, previous_token_heads=HEADS)
-    rng = np.random.default_rng(0)
-    tensors = {
-        name: (0.8 * rng.standard_normal(shape)).astype(np.float32)
-        for name, shape in gpt2.shapes(config).items()
-    }
-    return Live("random", Model("random", config, tensors), TextInputs())
 
 
 def without_mlp_matrices(subject: Live) -> Any:
@@ -112,7 +92,53 @@ def test_attention_to_the_previous_token_is_that_of_transformers(doctored: bool)
         for layer, pairs in found.entering.items():
             means = streams[layer].reshape(8, 2, 40, 16).mean(axis=1)
             np.testing.assert_allclose(pairs, means, atol=1e-4)
-    np.testing.assert_array_equal(alone(subject).every_head(name), found.previous)
+    np.testing.assert_allclose(alone(subject).every_head(name), found.previous, atol=1e-7)
+
+
+def test_the_profile_and_the_shares_are_those_of_transformers() -> None:
+    _, patterns = theirs(False, False)
+    found = alone(random_model()).doctored("intact", HEADS)
+    queries = range(40)[QUERIES]
+    for i, head in enumerate(HEADS):
+        of_draws = patterns[head.layer][:, head.head].reshape(8, 2, 40, 40)
+        profile, shares = np.zeros((8, 13)), np.zeros((8, 2))
+        for pair, draw in np.ndindex(8, 2):
+            pattern = of_draws[pair, draw]
+            for k in range(13):
+                some = [pattern[q, q - k] for q in queries if q >= k]
+                profile[pair, k] += np.mean(some) / 2
+            for q in queries:
+                others = [pattern[q, key] for key in range(1, q + 1) if key != q - 1]
+                shares[pair, 0] += (pattern[q, q - 1] > max(others)) / len(queries) / 2
+                shares[pair, 1] += (pattern[q, q - 1] > max([0, *others[:-1]])) / len(queries) / 2
+        np.testing.assert_allclose(found.profile[:, i], profile, atol=1e-5)
+        first = of_draws[:, :, QUERIES, 0].mean(axis=(1, 2))
+        np.testing.assert_allclose(found.first[:, i], first, atol=1e-5)
+        np.testing.assert_allclose(found.share[:, i], shares[:, 0], atol=1e-6)
+        np.testing.assert_allclose(found.share_of_others[:, i], shares[:, 1], atol=1e-6)
+
+
+def test_a_head_with_a_rule_attends_by_it_where_it_is_read_and_in_the_run() -> None:
+    subject = random_model()
+    W_pos = subject.model.W_pos
+
+    def rule(rows: Array) -> Array:
+        given = np.tril(np.abs(rows @ rows.T))
+        return given / given.sum(axis=1, keepdims=True)
+
+    plain = alone(subject)
+    ruled = replace(plain, rules={HEADS[0]: rule})
+    found = ruled.read(W_pos, HEADS)
+    expected = np.diagonal(rule(W_pos[:40]), -1)
+    np.testing.assert_allclose(found.previous[0, 0, 1:], expected, atol=1e-6)
+    replaced = plain.read(W_pos, HEADS, hooks=replace_pattern(HEADS[0], rule(W_pos[:40]), 2))
+    np.testing.assert_array_equal(found.previous[:, 1], replaced.previous[:, 1])
+    assert np.nanmax(np.abs(found.previous - plain.read(W_pos, HEADS).previous)[:, 1]) > 0.01
+    less = 0.5 * W_pos[:40] + 1
+    found = ruled.read(W_pos, HEADS, without={1: less})
+    expected = np.diagonal(rule(W_pos[:40] - less), -1)
+    np.testing.assert_allclose(found.previous[0, 0, 1:], expected, atol=1e-6)
+    np.testing.assert_array_equal(found.previous[:, 1], replaced.previous[:, 1])
 
 
 def test_what_was_run_before_is_not_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,18 +248,16 @@ def test_fewer_positions_are_measured_down_to_64(n_positions: int) -> None:
         assert subject.measure(attention_only.main_heads).positions == n_positions
 
 
-def total(by_head: dict[str, Estimate]) -> float:
-    return sum(found.mean for found in by_head.values())
-
-
-def test_what_is_kept_is_a_ratio_over_the_same_draws() -> None:
+def test_what_each_head_keeps_is_a_ratio_over_the_same_draws() -> None:
     subject = random_model()
     main = subject.measure(attention_only.main_heads)
     averaged = subject.measure(attention_only.averaged)
-    for name, kept in averaged.kept.items():
-        expected = total(averaged.attention[name]) / total(main.attention)
-        assert kept.mean == pytest.approx(expected, rel=1e-3)
-        assert kept.low < kept.mean < kept.high
+    for name, by_head in averaged.kept.items():
+        for head, kept in by_head.items():
+            expected = averaged.attention[name][head].mean / main.attention[head].mean
+            assert kept.mean == pytest.approx(expected, rel=1e-3)
+            assert kept.low < kept.mean < kept.high
+            assert averaged.profile[name][head][1] == averaged.attention[name][head].mean
     whole = subject.measure(attention_only.all_heads)
     assert {head: whole.attention[head] for head in main.attention} == main.attention
     assert sorted(whole.rank.values()) == [1, 2, 3, 4, 5, 6]
@@ -242,34 +266,48 @@ def test_what_is_kept_is_a_ratio_over_the_same_draws() -> None:
 
 def test_a_head_without_attention_has_nothing_to_keep(monkeypatch: pytest.MonkeyPatch) -> None:
     subject = random_model()
-    nothing = Reading(np.zeros((16, len(HEADS), 70)), {})
+    none = np.zeros((16, 2))
+    by_offset, by_query = np.zeros((16, 2, 13)), np.zeros((16, 2, 70))
+    nothing = Reading(np.zeros((70, 16)), by_query, by_offset, none, none, none, {})
     monkeypatch.setattr(Readings, "doctored", lambda *_: nothing)
-    for measurement in (attention_only.averaged, attention_only.first_layer, extended.fed):
+    for measurement in (attention_only.averaged, extended.fed):
         with pytest.raises(NothingToMeasureError, match="nothing to keep"):
             subject.measure(measurement)
 
 
-def test_a_token_that_is_repeated_is_all_content_and_extended_embeddings_have_none() -> None:
-    """With silent tokens the stream is its extended embedding, whatever the layer."""
-    subject = random_model()
-    ours = alone(subject).fed(Tokens(1e-6))
-    run = ours.doctored("intact", HEADS)
-    found, left_out = extended.read_means(ours, HEADS, run.entering)
-    whole = ours.mean(run.previous).mean(axis=0)
-    np.testing.assert_allclose(found, whole, atol=1e-5)
-    np.testing.assert_allclose(left_out, whole[None].repeat(8, axis=0), atol=1e-5)
+def test_a_profile_is_summed_up_in_where_it_peaks_how_it_falls_and_what_is_near() -> None:
+    """Of two pairs of draws, so intervals are the two and their mean."""
+    given = np.array([0.3, 0.2, 0.1, 0.05, 0.04, 0.03, 0.01, *[0] * 6])
+    behind = np.array([0.2, 0.3, *given[2:]])
+    by_offset = np.stack([np.stack([given, behind])] * 2) * [[[1.0]], [[0.5]]]
+    first = np.array([[0.2, 0.2], [0.6, 0.6]])
+    previous = np.full((2, 2, 70), by_offset[:, :, 1:2])
+    share = np.array([[0.1, 0.8], [0.3, 0.8]])
+    reading = Reading(np.zeros((70, 16)), previous, by_offset, first, share, share + 0.1, {})
+    alone = replace(random_model().attention_alone, rules=dict.fromkeys(HEADS, lambda _: RAW))
+    key = sha256(alone.W_pos.tobytes()).digest(), HEADS
+    found = attention_only.main_heads(replace(alone, _known={key: reading}), HEADS)
+    one, other = map(str, HEADS)
+    assert found.peak == {one: 0, other: 1}
+    assert found.attention[one] == Estimate(0.15, 0.1, 0.2, "bootstrap", 2)
+    assert found.profile[other][1] == Estimate(0.225, 0.15, 0.3, "bootstrap", 2)
+    assert found.near[one].mean == pytest.approx((0.65 + 0.325) / 2 / 0.6, rel=1e-3)
+    # From -4 to -5; what does not fall, from 0 to -1, is not asked.
+    assert found.least_fall[one].mean == pytest.approx(0.01 / 0.2, rel=1e-3)
+    assert found.least_fall[other].mean == pytest.approx(0.01 / 0.3, rel=1e-3)
+    assert found.share[one].mean == pytest.approx(0.2)
+    assert found.share_of_others[other].mean == pytest.approx(0.9)
+    assert found.raw == {one: 0.03, other: 0.03}
+    raw_over = found.raw_over_attention[one]
+    assert (raw_over.mean, raw_over.low, raw_over.high) == pytest.approx((0.2, 0.15, 0.3))
 
 
-def test_extended_embeddings_and_content_are_parts_of_the_same_stream() -> None:
-    found = random_model().measure(extended.fed)
-    for head, whole in found.whole.items():
-        for kept, part in (
-            (found.kept_from_extended, found.from_extended),
-            (found.kept_from_content, found.from_content),
-        ):
-            assert kept[head].mean == pytest.approx(part[head] / whole, rel=1e-3)
-            assert kept[head].low < kept[head].mean < kept[head].high
-        assert found.kept_from_extended[head].method == "jackknife"
+def test_attention_that_rises_further_behind_is_no_fall() -> None:
+    given = [np.array([value]) for value in (0.0, 0.1, 0.3, 0.2, 0.25, 0.1, 0.05, 0.01, 0.0)]
+    assert attention_only._least_fall(*given) == pytest.approx(-0.05 / 0.3)
+    nothing = np.zeros((2, 3))
+    np.testing.assert_array_equal(attention_only._least_fall(*[nothing] * 9), [0, 0])
+    np.testing.assert_array_equal(attention_only._near(nothing + 1, *[nothing] * 9), [0, 0])
 
 
 def test_an_interval_covers_the_mean_as_often_as_it_says() -> None:
@@ -279,24 +317,6 @@ def test_an_interval_covers_the_mean_as_often_as_it_says() -> None:
         found = bootstrap(np.mean, rng.normal(size=32))
         inside += found.low < 0 < found.high
     assert 85 <= inside <= 99
-
-
-def test_the_order_of_heads_is_compared_head_by_head() -> None:
-    subject = random_model(n_positions=210)
-    names = [str(head) for head in subject.attention_alone.heads]
-    found = {}
-    ours = subject.attention_alone
-    for name, doctoring in (("intact", "intact"), ("averaged", "average-10")):
-        draws = ours.every_head(doctoring)[..., 152:201].mean(axis=-1)
-        found[name] = draws.mean(axis=0)
-    some = names[2:4]
-    subject.published = PublishedHeads(
-        names, found["intact"], -found["averaged"], some, np.array([0.1, 0.2])
-    )
-    measured = subject.measure(agreement.rank_correlation)
-    assert measured.correlation["intact"].mean == pytest.approx(1)
-    assert measured.correlation["averaged"].mean == pytest.approx(-1)
-    assert list(measured.attention["notebook"]) == some
 
 
 def test_other_tokens_are_of_the_size_that_was_chosen_unless_they_change_it() -> None:

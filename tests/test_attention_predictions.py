@@ -1,8 +1,8 @@
 """Attention alone on models whose mechanism is known; predicted before it was measured.
 
-The models by formula and the models trained here find the previous token in other ways than GPT-2
-small. What attention alone must show of each follows from how it works. Where a prediction came
-out false, what was found stands beside it.
+The models by formula and the models trained here attend to the previous token in other ways than
+GPT-2 small. What attention alone must show of each follows from how it works. Where a prediction
+came out false, what was found stands beside it.
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gpt2_helix.judging.records import RecordedSubject
-from gpt2_helix.measure import attention_only, extended
+from gpt2_helix.measure import attention_only, cause, extended
 from gpt2_helix.models.built import open_built
 from gpt2_helix.models.shipped import SEEDS
 from gpt2_helix.suite.live import Live
@@ -36,7 +36,8 @@ def kept_with_own_tokens(name: str) -> tuple[float, dict[str, float]]:
     own = replace(alone, tokens=W_E[tokens], pair=1, _known={})
     intact = attention_only.intact(own, subject.main_heads)
     found = attention_only.averaged(own, subject.main_heads, doctorings=PREDICTED_OF)
-    return float(intact.mean()), {name: kept.mean for name, kept in found.kept.items()}
+    kept = {name: of_head.mean for name, by in found.kept.items() for of_head in by.values()}
+    return float(intact.mean()), kept
 
 
 @by_formula
@@ -83,12 +84,13 @@ def test_trained_models_look_positions_up_in_layer_0(name: str) -> None:
     model = RecordedSubject(name, ROOT / "data" / name)
     main = model.measure(attention_only.main_heads)
     assert min(a.mean for a in main.attention.values()) > 0.3
-    assert max(main.times_raw.values()) < 1
+    assert min(found.mean for found in main.raw_over_attention.values()) > 1
     kept = model.measure(attention_only.averaged).kept
-    assert max(kept[f"average-{k}"].mean for k in (5, 10, 20)) < 0.5
-    (without,) = model.measure(attention_only.first_layer).kept.values()
+    assert max(k.mean for n in (5, 10, 20) for k in kept[f"average-{n}"].values()) < 0.5
+    (without,) = model.measure(cause.first_layer).kept.values()
     assert without.mean == pytest.approx(1)
     fed = model.measure(extended.fed)
     assert min(k.mean for k in fed.kept_from_extended.values()) > 0.9
     assert max(k.mean for k in fed.kept_from_content.values()) < 0.1
-    assert max(k.mean for k in model.measure(extended.fed_averaged).kept.values()) < 0.5
+    from_averaged = model.measure(extended.fed_averaged).kept.values()
+    assert max(k.mean for by_head in from_averaged for k in by_head.values()) < 0.5

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gpt2_helix.judging.collect import declared
+from gpt2_helix.judging.records import digest_of
 from gpt2_helix.suite.controls import CONTROLS
 from support import ROOT, SMALL, Claims, Folder, Judge, helix_rows, run_python, small
 
@@ -16,16 +17,18 @@ from support import ROOT, SMALL, Claims, Folder, Judge, helix_rows, run_python, 
 def test_positions_alone_confirm_a_helix_and_block_attention(folder: Folder, judge: Judge) -> None:
     ran = judge(subject=small(folder))
     claims = [c for c in ran.report["claims"] if c["id"] != "positions.learned-1024"]
-    assert {c["verdict"] for c in claims if c["needs"] in ("config", "P")} == {"confirmed"}
+    of_positions = [c for c in claims if c["needs"] in ("config", "P")]
+    assert {c["verdict"] for c in of_positions if not c["about"]} == {"confirmed"}
+    assert {c["verdict"] for c in of_positions if c["about"]} == {"n/a"}
     blocked = [c for c in claims if c["needs"] == "A"]
     assert {c["verdict"] for c in blocked} == {"blocked"}
     assert all("h.0.ln_1.weight" in c["missing"] or "h.2" in c["missing"][0] for c in blocked)
     told = " ".join(ran.out.split())
     assert re.search(r"\d claims need the attention weights or the whole model: missing \w", told)
-    assert ran.report["schema"] == 1
+    assert ran.report["schema"] == 2
     assert len(ran.report["subject"]["digests"]["wpe.weight"]) == 64
-    for claim in ran.report["claims"]:
-        assert {c["verdict"] for c in claim["controls"]} <= {"refuted"}
+    for claim in claims:
+        assert all(c["counts"] or c["verdict"] == "undecided" for c in claim["controls"])
 
 
 SHAPE = ("helix.not-phantom", "helix.neighbours")
@@ -65,8 +68,26 @@ def test_without_weights_what_is_recorded_is_judged(judge: Judge) -> None:
     for claim in ran.report["claims"]:
         published = claim["needs"] == "D"
         assert claim["evidence"] == ("published" if published else "recorded")
-        assert claim["verdict"] == ("blocked" if claim["needs"] == "F" else "confirmed")
-    assert f"recorded on {about['recorded_on']}, from wpe.weight" in ran.out
+        after = "after" in claim["set"].values()
+        held = "described" if after else "confirmed"
+        assert claim["verdict"] == ("blocked" if claim["needs"] == "F" else held)
+    assert f"recorded on {about['recorded_on']}" in ran.out
+    assert "of 148 tensors, each as published" in ran.out
+
+
+def test_every_claim_has_a_control_that_counts(judge: Judge) -> None:
+    """On the record of GPT-2 small; those of whole models on what could be run: a model here."""
+    ran, on_text = judge(subject="recorded:gpt2"), judge(subject="recorded:mini")
+    counting = {
+        name: {control["name"] for control in claim["controls"] if control["counts"]}
+        for name, claim in {**on_text.claims, **ran.claims}.items()
+    }
+    for name, claim in ran.claims.items():
+        if claim["needs"] == "F":
+            counting[name] |= {c["name"] for c in on_text.claims[name]["controls"] if c["counts"]}
+        assert counting[name], name
+    assert counting["attention-only.not-previous"] == {"looking-back"}
+    assert counting["cause.rebuilt"] == {"shuffled-rows", "gaussian-rows", "groups-of-50-for-100"}
 
 
 def copied(into: Path, *parts: str) -> Path:
@@ -77,15 +98,22 @@ def copied(into: Path, *parts: str) -> Path:
     return into
 
 
-def test_a_changed_record_is_refuted(run_claims: Claims, tmp_path: Path) -> None:
+def test_a_record_of_another_number_is_refuted_and_an_edited_one_refused(
+    run_claims: Claims, tmp_path: Path
+) -> None:
     copy = copied(tmp_path / "copy", "claims", "data")
     record = copy / "data/gpt2/helix.json"
     content = json.loads(record.read_text())
     content["measured"]["shape"]["turns"] = 1.5
     record.write_text(json.dumps(content))
     ran = run_claims("-k", "helix", cwd=copy)
+    assert ran.returncode == pytest.ExitCode.USAGE_ERROR
+    (line,) = ran.stderr.strip().splitlines()
+    assert "helix.json: expected content of digest" in line
+    record.write_text(json.dumps({**content, "digest": digest_of(content)}))
+    ran = run_claims("-k", "helix", cwd=copy)
     assert ran.returncode == 1
-    assert "helix.circle" in ran.stdout
+    assert "helix.circle: turns 1.5, must be >= 2" in ran.stdout
     assert "1 refuted" in ran.stdout
 
 
@@ -93,7 +121,7 @@ def test_verdicts_do_not_hang_on_what_else_runs(folder: Folder, judge: Judge) ->
     """Neither on other claims nor on the process; and workers show the text of one process."""
 
     def shown(out: str) -> list[str]:
-        return out[out.index("= what the post says") :].splitlines()[:-1]
+        return out[out.index("OPEN") :].splitlines()
 
     path = small(folder)
     every = judge("-k", "axis or circle or output", subject=path)
@@ -115,7 +143,7 @@ def test_helix_claims_import_nothing_slow_and_a_library_that_warns_stops_none(
     command = ["-m", "pytest", "claims/", "-p", "no:cacheprovider", "-k", "helix"]
     ran = run_python(*command, "--subject", str(small(folder)), cwd=ROOT, **warned, **alone)
     assert ran.returncode == 0, ran.stdout
-    assert "6 confirmed, 0 refuted, 0 blocked" in ran.stdout
+    assert "findings: 6 confirmed" in ran.stdout
     imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
     assert "numpy" in imported
     assert not imported & {"torch", "transformers", "transformer_lens", "scipy.stats", "pyarrow"}
@@ -168,7 +196,7 @@ def test_heads_that_nobody_named_are_not_found_without_attention(
 ) -> None:
     """Twelve layers of twelve heads are not GPT-2 small: whose heads are whose is not known."""
     nameless = folder(config={"previous_token_heads": [], "heads_looking_back": []})
-    ran = judge("-k", "local_heads or main_heads", subject=nameless)
+    ran = judge("-k", "(local_heads and not idle) or main_heads", subject=nameless)
     assert ran.code == 0, ran.out
     assert "found_heads" not in ran.report["subject"]
     assert len(ran.claims) == 2
@@ -193,10 +221,10 @@ def test_a_large_vocabulary_stops_no_claim_about_positions(folder: Folder, judge
 
 def test_a_model_whose_rows_are_equal_gets_verdicts(folder: Folder, judge: Judge) -> None:
     ran = judge("-k", "helix or learned", subject=f"control:one-row:{small(folder)}")
-    assert ran.code == 1, ran.out
+    assert ran.code == 0, ran.out
     assert len(ran.claims) == 7
     for claim in ran.claims.values():
-        assert claim["verdict"] == "refuted"
+        assert claim["verdict"] == "n/a"
         assert claim["reason"].startswith("W_pos: expected rows that differ, found all rows equal")
 
 
@@ -205,9 +233,7 @@ def test_an_odd_number_of_positions_gets_verdicts(folder: Folder, judge: Judge) 
     ran = judge(subject=odd)
     assert " error" not in ran.out
     assert ran.verdicts.keys() == {claim.id for _, _, claim in declared(ROOT / "claims")}
-    assert [claim for claim, said in ran.verdicts.items() if said == "refuted"] == [
-        "positions.learned-1024"  # as there are 257
-    ]
+    assert not {"refuted", "error"} & set(ran.verdicts.values())
 
 
 def test_records_of_another_model_are_judged(judge: Judge, tmp_path: Path) -> None:

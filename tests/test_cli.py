@@ -1,6 +1,11 @@
 """``gpt2-helix record``: what it records, and what it refuses to record."""
 
 import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,12 +19,10 @@ from safetensors.numpy import load_file, save_file
 from gpt2_helix import cli
 from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import averaging, helix, kernels
-from gpt2_helix.suite import recording
 from gpt2_helix.suite.recorded import RECORDED, all_of
-from gpt2_helix.weights.pins import HUB_MODELS, HubModel
-from gpt2_helix.weights.tensors import sha256_of_file, sha256_of_tensor
+from known import know
 from pipeline import __main__ as pipeline
-from support import ROOT, Claims, Folder, helix_rows, small
+from support import ROOT, Claims, Folder, helix_rows, refused, run_python, small
 
 D = 48
 VERDICTS = str(ROOT / "data/verdicts/mini.json")
@@ -44,14 +47,7 @@ def pinned(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder whose tensors are those that are pinned for GPT-2 small, as far as tests know."""
     tensors = {"wpe.weight": helix_rows(512, D), **attention_tensors((0, 2, 3, 4))}
     path = folder(config=SIZES, tensors=tensors)
-    digests = {name: sha256_of_tensor(tensor) for name, tensor in tensors.items()}
-    files = {
-        "config.json": sha256_of_file(path / "config.json"),
-        "model.safetensors": "0" * 64,  # of the whole file, of which this one is a part
-    }
-    model = HubModel("some/model", sha256=files, W_pos_sha256=digests["wpe.weight"])
-    monkeypatch.setitem(HUB_MODELS, "gpt2", model)
-    monkeypatch.setattr(recording, "GPT2_SMALL_TENSORS", digests)
+    know(monkeypatch, tensors, path / "config.json")
     kernels_alone = replace(RECORDED["kernels"], controls={})
     monkeypatch.setitem(RECORDED, "kernels", kernels_alone)
     return path
@@ -125,7 +121,7 @@ def test_a_control_that_has_nothing_to_measure_is_recorded_as_such(
     folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = folder(config=SIZES, tensors={"wpe.weight": helix_rows(512, D)})
-    alone = all_of(helix.shape, controls=("one-row", "looking-back"))
+    alone = all_of(helix.shape, controls=("one-row", "local-heads-in-their-place"))
     monkeypatch.setitem(RECORDED, "helix", alone)
     cli.record(str(path), "helix", tmp_path / "into")
     controls = json.loads((tmp_path / "into/helix.json").read_text())["controls"]
@@ -155,6 +151,15 @@ def test_claims_write_through_what_they_measured(
         assert again.returncode == 4
         assert f"--record: {said}" in again.stderr
     assert not (tmp_path / "other").exists()
+    # What cannot be recorded is refused before anything is judged, or in the end in one line.
+    for folder_of_others, said in (
+        (ROOT / "data/gpt2", "--into: expected GPT-2 small for"),
+        (Path("/proc/none"), "ERROR: --record: [Errno 2]"),
+    ):
+        refused_run = run_claims(*subject, "-k", "test_axis", "--record", str(folder_of_others))
+        assert refused_run.returncode == 4
+        assert said in refused_run.stdout + refused_run.stderr
+        assert "Traceback" not in refused_run.stdout + refused_run.stderr
 
 
 @pytest.mark.parametrize("content", [None, b"\xff", b"", b"{}", b"[]", b'{"claims": []}'])
@@ -221,3 +226,101 @@ def test_a_survey_that_nobody_can_work_on_is_one_line(
     assert cli.main(command) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+
+
+def test_records_of_another_subject_are_not_mixed(folder: Folder, tmp_path: Path) -> None:
+    into = tmp_path / "one"
+    one = folder("a", SIZES, {"wpe.weight": helix_rows(512, D)})
+    other = folder("b", SIZES, {"wpe.weight": helix_rows(512, D, seed=1)})
+    cli.record(str(one), "positions", into)
+    before = {path.name: path.read_bytes() for path in into.iterdir()}
+    with refused(f"--into: expected no records of another subject, found {into}, made with wpe"):
+        cli.record(str(other), "architecture", into)
+    with refused("--into: expected no records of another subject"):
+        cli.record("mini", "positions", into)
+    assert {path.name: path.read_bytes() for path in into.iterdir()} == before
+    cli.record(str(one), "architecture", into)
+    assert len(list(into.iterdir())) == 2
+    # A model that was trained again replaces its own records.
+    cli.record(str(one), "positions", tmp_path / "mini")
+    cli.record("mini", "positions", tmp_path / "mini")
+
+
+def test_what_others_published_is_not_recorded_over(tmp_path: Path) -> None:
+    into = tmp_path / "pictures"
+    shutil.copytree(ROOT / "data/published/pictures", into)
+    with refused("--into: expected no records of what others published"):
+        cli.record("mini", "architecture", into)
+
+
+@pytest.mark.parametrize("option", ["--into", "--file"])
+def test_an_empty_path_is_not_the_current_folder(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["survey", "mini", option, ""])
+    assert f"{option}: expected a name or a path, found ''" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["publish"], ["show"], ["survey", "--file"]])
+@pytest.mark.parametrize("path", ["fifo", "nul\0", "folder"])
+def test_what_is_no_file_is_not_waited_for(
+    tmp_path: Path, command: list[str], path: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(SystemExit):
+        cli.main([*command, str(tmp_path / path)])
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "expected a name or a path" in said or "expected a regular file, found" in said
+
+
+def test_a_list_of_weights_is_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert pipeline.main(["available", "gpt2", "--into", "/"]) == 2
+    assert "--into: expected a file, found /, which is none" in capsys.readouterr().err
+
+
+def test_python_without_assertions_is_refused_once(tmp_path: Path) -> None:
+    command = [
+        "gpt2_helix",
+        "record",
+        "positions",
+        "--subject",
+        "mini",
+        "--into",
+        str(tmp_path / "x"),
+    ]
+    for module in (command, ["pytest", "claims/", "-q", "--subject", "mini"]):
+        ran = run_python("-O", "-m", *module)
+        assert ran.returncode == 4, ran.stdout + ran.stderr
+        assert (ran.stdout + ran.stderr).count("expected Python with assertions, found -O") == 1
+    ran = run_python("-O", "-c", "import gpt2_helix as gh; gh.judge('mini')")
+    assert "InputError: expected Python with assertions" in ran.stderr
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("value", ["abc", "1.5", "nan", "-1"])
+def test_a_time_that_is_no_number_is_one_line(tmp_path: Path, value: str) -> None:
+    said = f"HF_HUB_ETAG_TIMEOUT: expected a whole number of seconds, found '{value}'"
+    command = ("record", "positions", "--subject", "mini", "--into", str(tmp_path / "x"))
+    ran = run_python("-m", "gpt2_helix", *command, HF_HUB_ETAG_TIMEOUT=value)
+    assert (ran.returncode, ran.stderr) == (2, f"gpt2-helix: {said}\n")
+    ran = run_python("-m", "pytest", "claims/", "-q", HF_HUB_ETAG_TIMEOUT=value)
+    assert ran.returncode == 4
+    assert ran.stderr.splitlines()[0] == f"ERROR: {said}"
+
+
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gpt2_helix", "record", "--subject", "mini", "--into"]
+    ran = subprocess.run(
+        f"{shlex.join([*command, str(tmp_path / 'x'), 'positions'])} | exec true; "
+        'echo "${PIPESTATUS[0]}"',
+        shell=True,
+        executable="/bin/bash",
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stderr == ""
+    assert ran.stdout == "141\n"

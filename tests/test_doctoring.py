@@ -3,7 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gpt2_helix.doctoring import average_in_groups, group_starts
+from gpt2_helix.doctoring import (
+    average_in_groups,
+    group_starts,
+    on_components,
+    without_components,
+)
 
 
 @st.composite
@@ -52,3 +57,20 @@ def test_groups_of_one_change_nothing_and_share_nothing() -> None:
 def test_sizes_and_offsets_out_of_range_are_refused(group_size: int, offset: int) -> None:
     with pytest.raises(ValueError, match="expected"):
         average_in_groups(np.ones((9, 2)), group_size, offset)
+
+
+def test_rows_along_some_components_and_without_them_are_the_rows_and_their_mean() -> None:
+    rng = np.random.default_rng(0)
+    W_pos = rng.standard_normal((40, 3)) @ rng.standard_normal((3, 8)) + 5
+    W_pos[[0, -1]] = 100  # The two ends have no say in the components.
+    np.testing.assert_allclose(on_components(W_pos, 3)[:-1], W_pos[:-1])
+    flat = without_components(W_pos, 3)[1:-1]
+    np.testing.assert_allclose(flat, np.tile(W_pos[1:-1].mean(axis=0), (38, 1)))
+    for n in (1, 2):
+        some, rest = on_components(W_pos, n), without_components(W_pos, n)
+        np.testing.assert_array_equal(some[0], W_pos[0])
+        np.testing.assert_array_equal(rest[0], W_pos[0])
+        centre = W_pos[1:-1].mean(axis=0)
+        np.testing.assert_allclose((some + rest - centre)[1:], W_pos[1:])
+        assert np.linalg.matrix_rank((some - centre)[1:]) == n
+    assert on_components(W_pos.astype(np.float32), 2).dtype == np.float32

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,7 +22,7 @@ from gpt2_helix.models.architectures import ARCHITECTURES
 from gpt2_helix.models.config import TOO_MANY, read_config
 from gpt2_helix.weights.checkpoint import CheckpointFile
 from gpt2_helix.weights.tensors import Array, SafetensorsFile, Tensors
-from support import CONFIG, Folder, checkpoint, opened, refused
+from support import CONFIG, Folder, checkpoint, helix_rows, opened, refused
 
 UNTIMED = settings(deadline=None, max_examples=50)
 TENSORS: dict[str, Array] = {
@@ -177,6 +178,8 @@ def test_a_configuration_of_anything_is_read_or_refused(
         (json.dumps({**CONFIG, "n_layer": 10**9}), "expected n_layer to be a positive int below"),
         (json.dumps(CONFIG).replace("1e-05", "NaN"), "expected layer_norm_epsilon to be"),
         (json.dumps(CONFIG).replace("1e-05", "1" + 5000 * "0"), "expected JSON, found"),
+        (json.dumps(CONFIG)[:-1] + ', "n_layer": 1}', "the name 'n_layer' stands twice"),
+        (json.dumps({**CONFIG, "tie_word_embeddings": "no"}), "to be true or false, found 'no'"),
     ],
 )
 def test_a_hostile_configuration_is_refused_in_one_line(
@@ -186,3 +189,110 @@ def test_a_hostile_configuration_is_refused_in_one_line(
     path.write_text(text)
     with refused(said):
         read_config(path)
+
+
+HEADS = ("[[0.9, 1.9]]", "true", "Infinity", "[[Infinity, 0]]", "[[true, false]]", '[["2", "2"]]')
+
+
+@pytest.mark.parametrize("heads", [*HEADS, "[[2, 2], [2, 2]]", "[[2, 2, 2]]", "[[-1, 0]]", "null"])
+@pytest.mark.parametrize("key", ["previous_token_heads", "heads_looking_back"])
+def test_heads_that_are_no_pairs_of_numbers(tmp_path: Path, key: str, heads: str) -> None:
+    path = tmp_path / "config.json"
+    rest = {name: value for name, value in CONFIG.items() if name != key}
+    path.write_text(f'{json.dumps(rest)[:-1]}, "{key}": {heads}}}')
+    with refused(f"expected {key} as different pairs of a layer below 12"):
+        read_config(path)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "device", "loop"])
+def test_a_configuration_that_is_no_file_is_not_waited_for(folder: Folder, kind: str) -> None:
+    path = folder() / "config.json"
+    path.unlink()
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else path)
+    with refused("config.json: expected"):
+        opened(path.parent)
+
+
+@pytest.mark.parametrize(
+    ("kind", "beyond"),
+    [
+        ("gpt2", "transformer.h.12.ln_1.bias"),
+        ("gpt_neo", "h.12.attn.attention.q_proj.weight"),
+        ("opt", "model.decoder.layers.99999999999999.fc1.bias"),
+        ("bert", "encoder.layer.12.output.LayerNorm.gamma"),
+    ],
+)
+def test_layers_that_the_configuration_does_not_have(kind: str, beyond: str) -> None:
+    check = ARCHITECTURES[kind].check_names
+    check([beyond.replace("12", "11").replace("9", "1")[:40], "wpe.weight"], 2**40, "here")
+    with refused(f"here: expected tensors of 12 layers as in config.json, found {beyond}"):
+        check(["wpe.weight", beyond], 12, "here")
+
+
+@pytest.mark.parametrize("changed", [{"n_layer": 1}, {"n_layer": 2}])
+def test_a_configuration_of_fewer_layers_than_there_are(
+    folder: Folder, changed: dict[str, int]
+) -> None:
+    layers = {f"h.{i}.ln_1.weight": np.ones(768, np.float32) for i in range(2)}
+    none: dict[str, Any] = {"previous_token_heads": [], "heads_looking_back": []}
+    path = folder(config={**none, **changed}, tensors={"wpe.weight": helix_rows(), **layers})
+    if changed["n_layer"] == 2:
+        opened(path)
+        return
+    with refused("expected tensors of 1 layers as in config.json, found h.1.ln_1.weight"):
+        opened(path)
+
+
+def test_two_names_for_one_tensor(folder: Folder) -> None:
+    rows = helix_rows()
+    path = folder(tensors={"wpe.weight": rows, "transformer.wpe.weight": -rows})
+    with refused("expected one name for a tensor, found transformer.wpe.weight and wpe.weight"):
+        opened(path)
+    bert = ARCHITECTURES["bert"]
+    names = ["bert.embeddings.LayerNorm.weight", "embeddings.LayerNorm.gamma"]
+    with refused("expected one name for a tensor"):
+        bert.check_names(names, 12, "here")
+
+
+def _with_pickle(content: bytes, old: bytes, new: bytes) -> bytes:
+    """An archive of PyTorch whose pickle is another."""
+    changed = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(content)) as before,
+        zipfile.ZipFile(changed, "w") as after,
+    ):
+        for name in before.namelist():
+            record = before.read(name)
+            after.writestr(name, record.replace(old, new) if name.endswith(".pkl") else record)
+    return changed.getvalue()
+
+
+MATRIX = torch.arange(12.0).reshape(3, 4)
+STRIDE = b"K\x04K\x01\x86"
+ODD = {
+    "sparse": {"a": MATRIX.to_sparse()},
+    "compressed": {"b": MATRIX, "a": MATRIX.to_sparse_coo().float().coalesce()},
+    "meta": {"a": torch.empty(3, 4, device="meta")},
+    "another on meta": {"b": MATRIX, "a": torch.empty(3, 4, device="meta")},
+    "turned sign": {"a": MATRIX.to(torch.complex64).conj().imag},
+}
+
+
+@pytest.mark.parametrize("what", [*ODD, "negative stride", "both negative", "negative offset"])
+def test_a_checkpoint_of_tensors_that_are_not_stored_as_they_are(what: str) -> None:
+    if what in ODD:
+        content = checkpoint(ODD[what])
+    else:
+        new = {
+            "negative stride": b"J\xfc\xff\xff\xffK\x01\x86",
+            "both negative": b"J\xfc\xff\xff\xffJ\xff\xff\xff\xff\x86",
+        }
+        old = STRIDE if what in new else b"QK\x00"
+        content = _with_pickle(checkpoint({"a": MATRIX}), old, new.get(what, b"QJ\xff\xff\xff\xff"))
+    with refused("here: expected a PyTorch checkpoint of tensors by name, found "):
+        CheckpointFile(io.BytesIO(content), "here")["a"]

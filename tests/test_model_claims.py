@@ -8,7 +8,7 @@ from gpt2_helix.models.built import open_built
 from gpt2_helix.suite import controls, subjects
 from support import Claims, Folder, Judge, choose
 
-C, R = "confirmed", "refuted"
+C, R, N = "confirmed", "refuted", "n/a"
 SIZES = (5, 10, 20, 50, 100)
 MODEL_CLAIMS = "output or repetition or test_heads"
 CLAIMS = (
@@ -25,13 +25,19 @@ PREDICTED = {
     # Its heads find the word before by position: it repeats, until positions are averaged.
     "built:exact-positions": {
         **dict.fromkeys(CLAIMS, R),
+        "output.breaks-by-100": N,  # It breaks at 5.
         "repetition.first-word": C,
         "heads.main-previous-token": C,
     },
     # Its heads compare what was seen so far: averaging in small groups does no harm.
     "built:causal-kernel": dict.fromkeys(CLAIMS, C),
-    # Never trained: it does nothing that the post says of GPT-2.
-    "built:untrained": dict.fromkeys(CLAIMS, R),
+    # Never trained: it does nothing that the post says of GPT-2, so nothing can break.
+    "built:untrained": {
+        **dict.fromkeys(CLAIMS, N),
+        "output.unchanged-to-20": R,
+        "repetition.first-word": R,
+        "heads.main-previous-token": R,
+    },
 }
 
 
@@ -58,7 +64,8 @@ def test_verdicts_are_those_that_construction_predicts(subject: str, judge: Judg
     judged = judge("-k", MODEL_CLAIMS, "--windows", "2", subject=subject)
     assert judged.verdicts == PREDICTED[subject], judged.out
     assert judged.code == int(R in PREDICTED[subject].values())
-    assert {c["verdict"] for claim in judged.claims.values() for c in claim["controls"]} == {R}
+    for claim in judged.claims.values():
+        assert any(control["counts"] for control in claim["controls"]), claim["id"]
     probability = judged.claims["repetition.survives-averaging"]["measured"]["probability"]
     assert set(probability) == {"average-5", "average-10", "average-20"}
     # The post's own argument: one that relied on exact positions would be unsure at five.

@@ -75,7 +75,7 @@ def test_a_measurement_has_the_same_choices_as_defaults() -> None:
         ("repetition", {"exchanges": 0}, "repetition.exchanges"),
         ("patterns", {"doctorings": ["intact"]}, "expected average-10"),
         ("patterns", {"positions": 1}, "patterns.positions"),
-        ("helix", {"surrogates": 98}, "helix.surrogates: .*greater than or equal to 99"),
+        ("helix", {"surrogates": 998}, "helix.surrogates: .*greater than or equal to 999"),
         ("helix", {"surogates": 99}, "helix.surogates: .*not permitted"),
     ],
 )

@@ -26,7 +26,7 @@ def test_what_was_written_is_read_and_written_again_with_the_same_bytes(
     path: Path, tmp_path: Path
 ) -> None:
     found = report.read(path)
-    assert len(found.claims) == 27
+    assert len(found.claims) == 34
     report.write(tmp_path / "again.json", found)
     assert (tmp_path / "again.json").read_bytes() == path.read_bytes()
 
@@ -84,11 +84,11 @@ def test_tables_are_put_between_the_markers(
     assert cli.main(["publish", str(path), "--readme", str(readme)]) == 0
     text = readme.read_text()
     assert text.startswith("a\n<!-- statements -->\n\n| the post says |")
-    assert text.endswith("|\n\n<!-- /statements -->\nb\n")
+    assert text.endswith("|\n<!-- /statements -->\nb\n")
     assert "what was here before" not in text
     assert "claims/test_helix.py)" in text
     for wrong, why in (
-        ("<!-- replication -->\n", "expected a line <!-- statements -->, found none"),
+        ("<!-- replication -->\n", "expected a line <!-- results -->, found none"),
         ("<!-- statements -->\n", "expected <!-- /statements --> after"),
     ):
         readme.write_text(wrong)

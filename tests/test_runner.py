@@ -91,21 +91,45 @@ def test_statistics_on_text_are_those_of_whole_distributions(
         assert found.same_top[i] == float((p.argmax(-1) == q.argmax(-1)).double().mean())
 
 
+def test_a_break_is_a_difference_of_changes_in_the_same_windows() -> None:
+    windows = np.random.default_rng(1).integers(0, 50, (3, 64))
+    found = output.on_text(ours(), W_pos(), windows)
+    change = {k: found.loss_change[f"average-{k}"].mean for k in (20, 50, 100)}
+    for number, expected in (
+        (found.over_five_times_20, change[100] - 5 * change[20]),
+        (found.more_at_50_than_20, change[50] - change[20]),
+    ):
+        assert number.mean == pytest.approx(expected, abs=1e-9)
+        assert number.low < number.mean < number.high
+
+
+def every_head(seen: heads.Observed) -> heads.AllHeads:
+    return heads.all_heads(lambda _: seen)
+
+
 def test_attention_to_the_previous_token_is_that_of_whole_patterns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(on_text, "QUERIES_AT_A_TIME", 9)
     windows = np.random.default_rng(1).integers(0, 50, (2, 50))
-    found = heads.all_heads(ours(), W_pos(), windows)
+    seen_here = heads.observed(ours(), W_pos(), windows)
+    found = every_head(seen_here)
     for doctoring in (INTACT, heads.AVERAGED):
-        of_windows = []
+        of_windows, profiles, firsts = [], [], []
         for tokens in windows:
             seen = theirs(tokens, doctor(W_pos(), doctoring), output_attentions=True)
             patterns = np.concatenate([layer[0].numpy() for layer in seen.attentions])
             # The first token is left out, so that the first query stands in row 10.
-            of_windows.append(
-                published.all_heads({doctoring: patterns[:, 1:, 1:]}, list(found.share[doctoring]))
+            theirs_seen = published.observed(
+                {doctoring: patterns[:, 1:, 1:]}, list(found.share[doctoring]), whole=True
             )
+            of_windows.append(every_head(theirs_seen))
+            profiles.append(theirs_seen.profile[doctoring])
+            assert theirs_seen.on_first is not None
+            firsts.append(theirs_seen.on_first[doctoring])
+        assert seen_here.on_first is not None
+        np.testing.assert_allclose(seen_here.profile[doctoring], np.mean(profiles, 0), atol=1e-6)
+        np.testing.assert_allclose(seen_here.on_first[doctoring], np.mean(firsts, 0), atol=1e-6)
         for name, share in found.share[doctoring].items():
             attention = found.attention[doctoring][name]
             assert share == pytest.approx(np.mean([w.share[doctoring][name] for w in of_windows]))
@@ -115,9 +139,9 @@ def test_attention_to_the_previous_token_is_that_of_whole_patterns(
 
 
 def test_a_context_too_short_for_a_query_is_missing_text() -> None:
-    windows = np.zeros((1, heads.FIRST_QUERY), dtype=np.int64)
-    with pytest.raises(MissingInputError, match="windows of more than 11 tokens"):
-        heads.all_heads(ours(), W_pos(), windows)
+    windows = np.zeros((1, heads.OFFSETS), dtype=np.int64)
+    with pytest.raises(MissingInputError, match="windows of more than 13 tokens"):
+        heads.observed(ours(), W_pos(), windows)
 
 
 def test_patterns_are_those_of_transformers(tokens: Array) -> None:

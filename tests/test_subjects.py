@@ -194,3 +194,26 @@ def test_without_a_name_what_is_recorded_serves() -> None:
     subject = open_subject(None, ROOT / "data")
     assert isinstance(subject, RecordedSubject)
     assert subject.measure(helix.shape).axis in (0, 1, 2)
+
+
+LONG = "x" * 300
+BAD_NAMES = ("", LONG, f"a/{LONG}", "a/" * 3000, "nul\0", "b\udcff", f"control:one-row:{LONG}")
+
+
+@pytest.mark.parametrize("name", [*BAD_NAMES, f"recorded:{LONG}", "recorded:b\udcff"])
+def test_what_can_be_no_name_is_one_line(name: str) -> None:
+    with refused("--subject: expected a name"):
+        opened(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["recorded:", "recorded:..", "recorded:../../x", "published:../gpt2"]
+)
+def test_records_are_in_the_folder_of_records(name: str) -> None:
+    with refused("--subject: expected the name of a folder in "):
+        open_subject(name, ROOT / "data")
+
+
+def test_a_file_is_no_folder(folder: Folder) -> None:
+    with refused("--subject: expected a folder, found "):
+        opened(folder() / "model.safetensors")

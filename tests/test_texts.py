@@ -1,6 +1,7 @@
 """Windows, prompts and tokenizers, good and bad."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from tokenizers.pre_tokenizers import Split
 from gpt2_helix import prompts, texts
 from gpt2_helix.judging.errors import InputError, MissingInputError
 from gpt2_helix.models.built import repeated_segments, word_tokenizer
+from gpt2_helix.suite.subjects import open_subject
 from support import ROOT, Folder, opened, refused
 
 CORPUS = ROOT / "data" / "texts"
@@ -49,11 +51,15 @@ def test_what_is_no_text_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "spaces.txt").write_text(" \n")
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "fifo")
     for name, said in (
         ("spaces.txt", "expected text, found none"),
         ("bytes.txt", "expected UTF-8 text"),
         ("none.txt", "expected UTF-8 text"),
         ("folder", "expected text files, found none"),
+        ("fifo", "expected UTF-8 text, found another kind of file"),
+        ("x" * 300, "File name too long"),
+        ("nul\0", "embedded null byte"),
     ):
         with refused(said):
             texts.read_texts([tmp_path / name])
@@ -180,3 +186,13 @@ def test_repeated_segments_repeat_and_differ_by_window() -> None:
     assert len(one) >= 511
     assert len(set(one)) == 160
     assert np.unique(one, return_counts=True)[1].max() > 1
+
+
+def test_a_prompt_is_checked_before_anything_is_measured(tmp_path: Path) -> None:
+    file = tmp_path / "prompt.txt"
+    for content, said in (("apple pear", "expected 'apple orange'"), ("", "expected text")):
+        file.write_text(content)
+        with refused(said):
+            open_subject("mini", ROOT / "data", texts.TextInputs(prompt=file))
+    file.write_text("apple orange")
+    open_subject("mini", ROOT / "data", texts.TextInputs(prompt=file))

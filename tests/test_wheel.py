@@ -54,8 +54,8 @@ def test_the_package_judges_models_from_its_wheel(tmp_path: Path) -> None:
     *_, line = ran.stdout.splitlines()
     read, (recorded, replication, mini) = json.loads(line)
     assert read == [str(package / "__init__.py"), str(package / "params.yaml")]
-    claims = ("architecture.144-heads", "heads.survive-averaging")
-    assert recorded == dict.fromkeys(claims, "confirmed")
+    counted, kept = "architecture.144-heads", "heads.survive-averaging"
+    assert recorded == {counted: "confirmed", kept: "described"}
     expected = json.loads((ROOT / "data/verdicts/text.json").read_text())["claims"]
     assert replication == {c["id"]: c["verdict"] for c in expected if c["id"] in replication}
     assert mini.keys() == {"helix.axis"}

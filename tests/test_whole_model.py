@@ -81,6 +81,6 @@ def test_what_is_recorded_of_trained_models_goes_the_way_of_their_attention_alon
     """On text too the heads of `mini` need exact positions, and those of `text` do not."""
     for family in ("attention_only", "attention_whole"):
         record = load(ROOT / f"data/{name}/{family}.json")
-        kept = record.measured["averaged"]["kept"]["average-20"]["mean"]
-        assert (kept > 0.9) == (name == "text")
-        assert (kept < 0.1) == (name == "mini")
+        for kept in record.measured["averaged"]["kept"]["average-20"].values():
+            assert (kept["mean"] > 0.75) == (name == "text")
+            assert (kept["mean"] < 0.1) == (name == "mini")

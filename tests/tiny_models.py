@@ -1,7 +1,8 @@
-"""Tiny random models of each architecture, made by transformers."""
+"""Tiny random models: of each architecture, made by transformers, and of GPT-2's, made here."""
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,11 @@ from transformers import (
     PreTrainedModel,
 )
 
+from gpt2_helix.models import gpt2 as tensors_of_gpt2
+from gpt2_helix.models.config import Head, config_from
+from gpt2_helix.models.model import Model
 from gpt2_helix.suite.live import Live
+from gpt2_helix.texts import TextInputs
 from support import opened
 
 N = 48
@@ -105,3 +110,25 @@ def write(model: Any, folder: Path, kind: str) -> None:
 def saved(model: Any, folder: Path, kind: str) -> Live:
     write(model, folder, kind)
     return opened(folder)
+
+
+SIZES: dict[str, Any] = {
+    "n_layer": 3,
+    "n_head": 2,
+    "n_embd": 16,
+    "n_positions": 70,
+    "vocab_size": 5,
+}
+HEADS = (Head(1, 0), Head(2, 1))
+
+
+def random_model(*, scores_over_layer: bool = False, n_positions: int = 70) -> Live:
+    sizes = {**SIZES, "n_positions": n_positions}
+    config = config_from({"model_type": "gpt2", "layer_norm_epsilon": 1e-5, **sizes}, "test")
+    config = replace(config, scores_over_layer=scores_over_layer, previous_token_heads=HEADS)
+    rng = np.random.default_rng(0)
+    tensors = {
+        name: (0.8 * rng.standard_normal(shape)).astype(np.float32)
+        for name, shape in tensors_of_gpt2.shapes(config).items()
+    }
+    return Live("random", Model("random", config, tensors), TextInputs())

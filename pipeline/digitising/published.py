@@ -5,12 +5,12 @@ run; and what the pictures and the notebook tell besides.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
-from gpt2_helix.measure.heads import FIRST_QUERY, AllHeads, ByHead
+from gpt2_helix.measure.heads import FIRST_QUERY, OFFSETS, ByHead, Observed
 
 GROUP = 10
 """Positions in a group of the averaged pictures; a border falls before each tenth row."""
@@ -71,6 +71,18 @@ class Prompts:
     by_prompt: dict[str, Prompt]
 
 
+@dataclass(frozen=True)
+class Scores:
+    """All heads on random tokens that are said twice, without ``<|endoftext|>``, by name."""
+
+    attention: ByHead  # Mean attention to the previous token over all queries that have one.
+
+
+def scores(attention: Float[np.ndarray, "layer head"]) -> Scores:
+    """Name the heads of whom a notebook shows one number each."""
+    return Scores({f"L{i}H{j}": float(attention[i, j]) for i, j in np.ndindex(attention.shape)})
+
+
 def windows(
     low: Mapping[str, Patterns], high: Mapping[str, Patterns], names: Sequence[str]
 ) -> Windows:
@@ -92,16 +104,31 @@ def prompts(patterns: Mapping[str, Patterns], names: Mapping[str, Sequence[str]]
     )
 
 
-def all_heads(
-    patterns: Mapping[str, Patterns], names: Sequence[str], first: int = FIRST_QUERY - 1
-) -> AllHeads:
-    """Measure patterns by doctoring; the first query is counted in rows."""
-    return AllHeads(
-        {d: _by_head(names, share(p, first)) for d, p in patterns.items()},
-        {
-            d: _by_head(names, previous_token(p)[:, first - 1 :].mean(1))
-            for d, p in patterns.items()
-        },
+def observed(
+    patterns: Mapping[str, Patterns],
+    names: Sequence[str],
+    *,
+    unit: int = 1,
+    whole: bool = False,
+    first: int = FIRST_QUERY - 1,
+) -> Observed:
+    """Measure patterns by doctoring, in units of so many queries; the first is counted in rows.
+
+    In ``whole`` patterns a row lacks what its query gives to ``<|endoftext|>``, and nothing else.
+    """
+    deep = {d: p[:, OFFSETS - 1 :] for d, p in patterns.items()}
+    some = next(iter(patterns.values()))
+
+    def in_units(values: Float[np.ndarray, "head query"]) -> Float[np.ndarray, "unit head"]:
+        return values.reshape(len(names), -1, unit).mean(axis=2).T
+
+    return Observed(
+        list(names),
+        some.shape[1] - first,
+        {d: in_units(prefers(p)[:, first - 1 :]) for d, p in patterns.items()},
+        {d: in_units(previous_token(p)[:, first - 1 :]) for d, p in patterns.items()},
+        {d: profile(p) for d, p in patterns.items()},
+        {d: 1 - p.sum(2).mean(1) for d, p in deep.items()} if whole else None,
     )
 
 
@@ -138,7 +165,19 @@ def previous_token(patterns: Patterns) -> Float[np.ndarray, "head pair"]:
 
 def share(patterns: Patterns, first: int) -> Float[np.ndarray, " head"]:
     """Share of queries from ``first`` on that give the previous token more than any other key."""
-    return (previous_token(patterns) > best_other(patterns))[:, first - 1 :].mean(1)
+    return prefers(patterns)[:, first - 1 :].mean(1)
+
+
+def prefers(patterns: Patterns) -> Bool[np.ndarray, "head pair"]:
+    """Whether queries 1, 2, ... give the key before them more than any other."""
+    return previous_token(patterns) > best_other(patterns)
+
+
+def profile(patterns: Patterns) -> Float[np.ndarray, "head offset"]:
+    """Mean attention by offset behind the query, of queries that all of them are shown for."""
+    n = patterns.shape[1]
+    rows = np.arange(OFFSETS - 1, n)
+    return np.stack([patterns[:, rows, rows - back].mean(1) for back in range(OFFSETS)], axis=1)
 
 
 def best_other(patterns: Patterns) -> Float[np.ndarray, "head pair"]:
@@ -149,16 +188,15 @@ def best_other(patterns: Patterns) -> Float[np.ndarray, "head pair"]:
     return others[:, 1:].max(2)
 
 
-def in_random_order(found: AllHeads, order: Sequence[int]) -> AllHeads:
-    """The same patterns under the names of other heads: ``order[i]`` stands where i stood."""
-
-    def renamed(numbers: Mapping[str, ByHead]) -> dict[str, ByHead]:
-        return {
-            doctoring: _by_head(list(by_head), np.array(list(by_head.values()))[list(order)])
-            for doctoring, by_head in numbers.items()
-        }
-
-    return AllHeads(renamed(found.share), renamed(found.attention))
+def in_random_order(found: Observed, order: Sequence[int]) -> Observed:
+    """The same heads under the names of others: ``order[i]`` stands where i stood."""
+    return replace(
+        found,
+        share={d: values[:, order] for d, values in found.share.items()},
+        attention={d: values[:, order] for d, values in found.attention.items()},
+        profile={d: values[order] for d, values in found.profile.items()},
+        on_first=found.on_first and {d: values[order] for d, values in found.on_first.items()},
+    )
 
 
 def shifted(patterns: Patterns) -> Patterns:

@@ -9,7 +9,7 @@ import torch
 from transformers import GPT2LMHeadModel
 
 from gpt2_helix import texts
-from gpt2_helix.judging import records
+from gpt2_helix.judging.files import write_json
 from gpt2_helix.measure import named_heads
 from gpt2_helix.models import gpt2, on_text
 from gpt2_helix.models.config import Head, chosen_heads
@@ -53,14 +53,15 @@ def describe(
     windows = texts.windows(language.tokenizer, language.works, exam.STRINGS, recipe.n_positions)
     runner = shipped.runner
     tables = runner.tables([shipped.W_pos])
-    attention = on_text.previous_token(runner, windows, tables, first_query=1).attention[0]
+    found = on_text.previous_token(runner, windows, tables, first_query=1)
+    attention = found.attention[:, 0].mean(0)
     layer, head = (int(i) for i in np.unravel_index(attention.argmax(), attention.shape))
     local = named_heads.heads_looking_back(shipped.W_pos, shipped.attention)
     heads = {
         "previous_token_heads": [Head(layer, head)],
         "heads_looking_back": chosen_heads(local)[:1],
     }
-    records.write_json(folder / "config.json", {**declared(recipe), **heads})
+    write_json(folder / "config.json", {**declared(recipe), **heads})
     with torch.no_grad():
         for parameter_name, parameter in model.transformer.named_parameters():
             parameter.copy_(torch.from_numpy(shipped.tensors[parameter_name]))

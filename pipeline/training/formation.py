@@ -58,7 +58,8 @@ def look_at(
     loss = np.mean(
         [window.loss for window in on_text.window_statistics(runner, windows, tables)], axis=0
     )
-    attention = on_text.previous_token(runner, windows, tables[:1], first_query=1).attention[0]
+    found = on_text.previous_token(runner, windows, tables[:1], first_query=1)
+    attention = found.attention[:, 0].mean(0)
     layer, head = np.unravel_index(attention.argmax(), attention.shape)
     shape = helix.shape(W_pos)
     return Stage(

@@ -18,8 +18,8 @@ from safetensors.numpy import save_file
 from torch.nn.functional import cross_entropy
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from gpt2_helix.judging import records
 from gpt2_helix.judging.errors import InputError
+from gpt2_helix.judging.files import write_json
 from gpt2_helix.models.config import config_from
 from gpt2_helix.models.runner import Runner
 from gpt2_helix.weights.tensors import WEIGHTS
@@ -216,7 +216,7 @@ def _write(training: Training, language: Language, into: Path) -> None:
     save_file(tensors, folder / WEIGHTS, {"format": "pt"})
     (folder / WEIGHTS).chmod(0o644)
     language.tokenizer.save(str(folder / "tokenizer.json"))
-    records.write_json(folder / "config.json", card.declared(training.recipe))
+    write_json(folder / "config.json", card.declared(training.recipe))
     tables.write(folder / CURVE, list(progress.curve[0]), (row.values() for row in progress.curve))
     columns = [column.name for column in fields(formation.Stage)]
     tables.write(into / formation.TABLE, columns, map(astuple, progress.stages))

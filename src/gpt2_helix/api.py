@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from gpt2_helix.commands import check_name, refuse_optimised
 from gpt2_helix.judging import page, terminal
 from gpt2_helix.judging.claim import Subject
 from gpt2_helix.judging.collect import declared
@@ -15,6 +17,7 @@ from gpt2_helix.judging.report import About, ClaimVerdict, Report, StatementVerd
 from gpt2_helix.judging.trial import Trial
 from gpt2_helix.models.sources import open_in_memory
 from gpt2_helix.places import CLAIMS, DATA
+from gpt2_helix.prompts import check
 from gpt2_helix.suite.gpt2 import suite_on
 from gpt2_helix.suite.statements import WORDS
 from gpt2_helix.suite.subjects import DEFAULT, live, open_subject
@@ -23,6 +26,7 @@ from gpt2_helix.texts import TextInputs
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+_ONE_AT_A_TIME = Lock()
 WIDTH = 100
 """Columns that verdicts are printed on."""
 
@@ -55,7 +59,7 @@ class Verdicts(Mapping[str, ClaimVerdict]):
     def to_frame(self) -> "DataFrame":
         """Make a table of pandas, a row for each claim.
 
-        The columns ``number``, ``value`` and ``bound`` are of the measured number that says most.
+        The columns ``number``, ``value`` and ``bound`` are of the number nearest to its bound.
         """
         from pandas import DataFrame  # Slow to import, and TransformerLens installs it.
 
@@ -72,7 +76,7 @@ class Verdicts(Mapping[str, ClaimVerdict]):
                     "value": value,
                     "bound": bound,
                     "controls": len(claim.controls),
-                    "controls_refuted": sum(c.verdict == "refuted" for c in claim.controls),
+                    "controls_that_count": sum(c.counts for c in claim.controls),
                     "says": claim.says,
                 }
             )
@@ -112,10 +116,29 @@ def judge(
     windows of it, and a file with a repetition prompt.
 
     ``InputError`` if the subject cannot be judged or there is no such claim; ``MissingInputError``
-    if it is ``control:NAME:SPEC`` and lacks what is to be broken.
+    if it is ``control:NAME:SPEC`` and lacks what is to be broken; ``TypeError`` if an argument is
+    of another type. Calls from several threads take turns: each sets the number of threads of the
+    process's numeric libraries, and sets it back.
     """
-    texts = () if corpus is None else (Path(corpus),)
-    material = TextInputs(texts, windows, None if prompt is None else Path(prompt))
+    refuse_optimised()
+    patterns = [claims] if isinstance(claims, str) else claims
+    if not isinstance(patterns, Sequence) or not all(isinstance(one, str) for one in patterns):
+        raise TypeError(f"claims: expected a pattern of identifiers, or several, found {claims!r}")
+    texts = () if corpus is None else (_path("corpus", corpus),)
+    material = TextInputs(texts, windows, None if prompt is None else _path("prompt", prompt))
+    check(material)
+    with _ONE_AT_A_TIME:
+        return _judge(subject, patterns, tokenizer, material)
+
+
+def _path(name: str, given: object) -> Path:
+    if not isinstance(given, str | Path):
+        raise TypeError(f"{name}: expected a path, found {type(given).__name__}")
+    check_name(name, str(given))
+    return Path(given)
+
+
+def _judge(subject: Any, patterns: Sequence[str], tokenizer: Any, material: TextInputs) -> Verdicts:
 
     def opened() -> Subject:
         if isinstance(subject, str | Path):
@@ -123,15 +146,15 @@ def judge(
         model = open_in_memory(subject, tokenizer)
         return live(model.name, model, DATA, material)
 
-    suite = suite_on(DATA, opened)
+    suite = suite_on(DATA, opened, CLAIMS)
     trial = Trial(suite, suite.open())
-    patterns = [claims] if isinstance(claims, str) else claims
     wanted = [
         (claim, function)
         for _, function, claim in declared(CLAIMS)
         if any(fnmatchcase(claim.id, pattern) for pattern in patterns)
     ]
     if not wanted:
-        raise InputError(f"claims: expected patterns of identifiers, found {claims!r}")
+        given = ", ".join(map(repr, patterns))
+        raise InputError(f"claims: expected patterns of identifiers, found {given}")
     verdicts = [trial.run(claim, function)[0] for claim, function in wanted]
     return Verdicts(trial.report(trial.about(), verdicts))

@@ -2,14 +2,16 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from shutil import get_terminal_size
 
 from gpt2_helix import places
-from gpt2_helix.commands import add_weights, exit_code
-from gpt2_helix.judging import records
+from gpt2_helix.commands import add_weights, exit_code, given_file, given_path
 from gpt2_helix.judging.errors import InputError
+from gpt2_helix.judging.files import check_folder
 from gpt2_helix.suite import recording
 from gpt2_helix.suite.recorded import RECORDED
 from gpt2_helix.suite.subjects import DEFAULT
@@ -27,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command = commands.add_parser("record", help="record measurements of a subject in a folder")
     command.add_argument("family", choices=[*RECORDED, "all"], nargs="?", default="all")
     command.add_argument("--subject", default=DEFAULT, metavar="NAME_OR_FOLDER")
-    command.add_argument("--into", type=Path, default=DATA / DEFAULT, metavar="FOLDER")
+    command.add_argument("--into", type=given_path, default=DATA / DEFAULT, metavar="FOLDER")
     add_weights(command)
     command.set_defaults(run=lambda a: record(a.subject, a.family, a.into, a.weights, a.strict))
 
@@ -41,20 +43,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="as for --subject of pytest claims/; {a,b} stands for several, as in "
         "hub:OWNER/NAME@checkpoint-{0,100}",
     )
-    command.add_argument("--file", type=Path, help="more of them, one a line")
+    command.add_argument("--file", type=given_file, help="more of them, one a line")
     command.add_argument("--claims", default="helix", metavar="FAMILY[,FAMILY...]")
-    command.add_argument("--into", type=Path, default=Path("build/survey"), metavar="FOLDER")
+    command.add_argument("--into", type=given_path, default=Path("build/survey"), metavar="FOLDER")
     command.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N")
+    command.add_argument(
+        "--threads", type=int, metavar="N", help="of each worker here (default: cores / workers)"
+    )
     command.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, instead of workers here")
     command.set_defaults(run=survey)
 
     command = commands.add_parser(
         "publish", help="write Markdown pages of claims reports, and more"
     )
-    command.add_argument("reports", type=Path, nargs="+", help="written by --claims-json")
-    command.add_argument("--readme", type=Path, metavar="FILE", help="put tables into it too")
-    command.add_argument("--metrics", type=Path, metavar="FOLDER", help="write numbers for dvc too")
+    command.add_argument("reports", type=given_file, nargs="+", help="written by --claims-json")
+    command.add_argument("--readme", type=given_path, metavar="FILE", help="put tables into it too")
+    command.add_argument(
+        "--metrics", type=given_path, metavar="FOLDER", help="write numbers for dvc too"
+    )
     command.set_defaults(run=publish)
+
+    command = commands.add_parser("show", help="show verdicts that were written")
+    command.add_argument("reports", type=given_file, nargs="+", help="written by --claims-json")
+    command.set_defaults(run=show)
 
     options = parser.parse_args(arguments)
     return exit_code("gpt2-helix", lambda: options.run(options))
@@ -68,13 +79,28 @@ def publish(options: argparse.Namespace) -> None:
     publish(options.reports, options.readme, options.metrics)
 
 
-def survey(options: argparse.Namespace) -> None:
-    """Measure many subjects; see ``survey.run``."""
+def show(options: argparse.Namespace) -> None:
+    """Print verdicts that were written: one report whole, or several side by side."""
+    # Here, not above: the stage of dvc that measures does not hang on how reports look.
+    from gpt2_helix.judging import terminal
+    from gpt2_helix.judging.report import read
+    from gpt2_helix.suite.statements import WORDS
+
+    reports = [read(path) for path in options.reports]
+    width, colour = get_terminal_size().columns, sys.stdout.isatty()
+    if len(reports) == 1:
+        print(terminal.text(reports[0], WORDS, width))
+    else:
+        print(terminal.side_by_side(reports, WORDS, width, colour=colour))
+
+
+def survey(options: argparse.Namespace) -> int:
+    """Measure many subjects; see ``survey.run``. Gives 1 if there is no row that was measured."""
     # Here, not above: it needs pytest, which the other commands do not wait for.
     from gpt2_helix import survey
 
-    listed = read_text(options.file).split() if options.file else []
-    subjects = survey.expand([*options.subjects, *listed])
+    listed = read_text(options.file).splitlines() if options.file else []
+    subjects = survey.expand([*options.subjects, *filter(str.strip, listed)])
     if not subjects:
         raise InputError("survey: expected a subject, found none")
     rows = survey.run(
@@ -84,10 +110,16 @@ def survey(options: argparse.Namespace) -> None:
         data=places.DATA,
         claims=places.CLAIMS,
         workers=options.workers,
+        threads=options.threads,
         scheduler=options.scheduler,
     )
-    failed = sum(row.error is not None for row in rows)
-    print(f"survey: {len(rows) - failed} rows measured, {failed} failed; see {options.into}")
+    failed = [row.subject for row in rows if row.error is not None]
+    print(
+        f"survey: {len(rows) - len(failed)} rows measured, {len(failed)} failed; see {options.into}"
+    )
+    if failed:
+        print(f"survey: not measured: {', '.join(failed)}", file=sys.stderr)
+    return int(len(failed) == len(rows))
 
 
 def record(
@@ -98,7 +130,7 @@ def record(
     If the weights are not available, the record stays and one line says so; with ``strict``, that
     is an error.
     """
-    records.check_folder("--into", folder)
+    check_folder("--into", folder)
     opened = partial(recording.open_live, spec, weights)
     for name in RECORDED if family == "all" else [family]:
         print(recording.record_or_keep(name, folder, opened, strict=strict))

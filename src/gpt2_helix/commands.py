@@ -4,15 +4,67 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from gpt2_helix.judging.errors import InputError, MissingInputError, NothingToMeasureError
 
+LONGEST, LONGEST_PART = 4096, 255
+"""Bytes of a path, and of a name in it, on the file systems that are common."""
 
-def exit_code(program: str, run: Callable[[], object]) -> int:
-    """Run a command; 0 on success, 2 with one line on stderr if what it reads cannot be used."""
+
+UNCHECKED, BROKEN_PIPE = 4, 141
+"""Exit codes: where Python runs without assertions, and where nobody reads what is written."""
+
+
+def refuse_optimised() -> None:
+    """Refuse ``python -O``: claims are assertions, which it leaves out."""
+    if not __debug__:
+        raise InputError(
+            "expected Python with assertions, found -O or PYTHONOPTIMIZE, which leaves them out"
+        )
+
+
+def check_name(option: str, text: str) -> None:
+    """Refuse what can be no name, nor a path: nothing, or what no file system or page can hold."""
+    sound = text and "\0" not in text and len(os.fsencode(text)) < LONGEST
+    if not sound or max(map(len, os.fsencode(text).split(b"/"))) > LONGEST_PART:
+        raise InputError(f"{option}: expected a name or a path, found {text!r:.80}")
     try:
-        run()
-        return 0
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{option}: expected a name in UTF-8, found {text!r:.80}") from None
+
+
+def given_path(text: str) -> Path:
+    """Make a path of what an option was given; the empty one would be the current folder."""
+    try:
+        check_name("it", text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("it: ")) from None
+    return Path(text)
+
+
+def given_file(text: str) -> Path:
+    """Make a path of what is to be read; what is there and no file would be waited for."""
+    path = given_path(text)
+    if path.exists() and not path.is_file():
+        raise argparse.ArgumentTypeError(f"expected a regular file, found {text:.160}")
+    return path
+
+
+def exit_code(program: str, run: Callable[[], int | None]) -> int:
+    """Run a command, and give its exit code.
+
+    That is what it returns, or 0; 2 with one line on stderr if what it reads cannot be used.
+    """
+    try:
+        refuse_optimised()
+        code = run() or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # As of ``| head``; Python flushes again as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
     except (InputError, MissingInputError, NothingToMeasureError) as error:
         said = str(error)
     except OSError as error:
@@ -20,7 +72,7 @@ def exit_code(program: str, run: Callable[[], object]) -> int:
             raise
         said = f"{error.filename}: expected it to be read or written, found {error.strerror}"
     print(f"{program}: {said}", file=sys.stderr)
-    return 2
+    return 2 if __debug__ else UNCHECKED
 
 
 def add_weights(command: argparse.ArgumentParser) -> None:

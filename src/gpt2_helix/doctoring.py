@@ -61,6 +61,29 @@ def zeroed(W_pos: Positions) -> Positions:
     return rows
 
 
+def on_components(W_pos: Positions, n: int) -> Positions:
+    """Every row except row 0, projected on the n leading principal components.
+
+    Components are those of rows 1 .. n_positions - 2, about their mean, to which they are added.
+    """
+    centre, along = _along_components(W_pos, n)
+    return np.concatenate([W_pos[:1], (centre + along).astype(W_pos.dtype)[1:]])
+
+
+def without_components(W_pos: Positions, n: int) -> Positions:
+    """Every row except row 0, minus what is along the n leading principal components."""
+    _, along = _along_components(W_pos, n)
+    return np.concatenate([W_pos[:1], (W_pos - along).astype(W_pos.dtype)[1:]])
+
+
+def _along_components(W_pos: Positions, n: int) -> tuple[Float[np.ndarray, " d_model"], Positions]:
+    """The mean of rows 1 .. n_positions - 2, and each row's way from it along the components."""
+    rows = W_pos.astype(np.float64)
+    centre = rows[1:-1].mean(axis=0)
+    leading = np.linalg.svd(rows[1:-1] - centre, full_matrices=False)[2][:n]
+    return centre, (rows - centre) @ leading.T @ leading
+
+
 _SPOILT: dict[str, Callable[[Positions], Positions]] = {
     INTACT: np.copy,
     AVERAGE_ALL: lambda W_pos: average_in_groups(W_pos, len(W_pos)),

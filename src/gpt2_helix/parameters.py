@@ -52,7 +52,7 @@ def _containing(*needed: str) -> AfterValidator:
 
 
 class _Helix(_Family):
-    surrogates: Annotated[int, Field(ge=99)]
+    surrogates: Annotated[int, Field(ge=999)]
 
 
 class _Averaging(_Family):
@@ -87,7 +87,7 @@ class _AttentionOnly(_Family):
     first_query: Count
     draws: Annotated[int, Field(ge=32, multiple_of=2)]  # In pairs.
     token_std: Annotated[float, Field(gt=0)]
-    doctorings: Annotated[list[Doctoring], _containing(*_GROUPS, "average-all")]
+    doctorings: Annotated[list[Doctoring], _containing(*_GROUPS, "average-all", "zeroed")]
 
     @model_validator(mode="after")
     def _queries_exist(self) -> "_AttentionOnly":
@@ -103,12 +103,25 @@ class _Agreement(_Family):
     pictures: Window
     doctoring_of_pictures: Doctoring
     notebook: Window
+    scores: Window
 
 
 class _Extended(_Family):
     doctorings: Annotated[
         list[Doctoring], _containing("average-5", "average-10", "average-20", "average-100")
     ]
+
+
+class _Cause(_Family):
+    pairs: Annotated[int, Field(ge=2)]
+    token_stds: list[Annotated[float, Field(gt=0)]]
+    positions: list[Annotated[int, Field(ge=64)]]
+
+
+class _Rebuilt(_Family):
+    doctorings: Annotated[list[Doctoring], _containing("average-20")]
+    larger: Annotated[list[Doctoring], _containing("average-100")]
+    beside: list[Doctoring]
 
 
 class _Sensitivity(_Family):
@@ -143,6 +156,8 @@ _CHECKED: dict[str, type[_Family]] = {
     "attention_only": _AttentionOnly,
     "agreement": _Agreement,
     "extended": _Extended,
+    "cause": _Cause,
+    "rebuilt": _Rebuilt,
     "sensitivity": _Sensitivity,
     "output": _Output,
     "repetition": _Repetition,
@@ -169,7 +184,7 @@ def of(family: str, path: Path = PATH) -> dict[str, Any]:
         raise InputError(": ".join(said).replace(f"{family}: ", f"{family}.", 1)) from None
     chosen = found.model_dump()
     if family == "agreement":
-        compared = max(chosen["pictures"][0], chosen["notebook"][0])
+        compared = max(chosen[shown][0] for shown in ("pictures", "notebook", "scores"))
         if (fed := of("attention_only", path)["positions"]) < compared:
             raise InputError(
                 f"{path.name}: attention_only.positions: expected {compared} or more, as "

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from gpt2_helix.commands import given_path
 from gpt2_helix.judging.claim import Subject
 from gpt2_helix.judging.errors import InputError
-from gpt2_helix.judging.records import check_folder
+from gpt2_helix.judging.files import check_folder
 from gpt2_helix.judging.suite import Suite
 
 pytest_plugins = ["gpt2_helix.judging.plugin"]
@@ -28,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--corpus",
         metavar="FILE_OR_FOLDER",
-        type=Path,
+        type=given_path,
         help="text for the claims that run the model: a file, a folder, or a file of a dataset as "
         "hub:OWNER/NAME@COMMIT:FILE.parquet (default: data/texts)",
     )
@@ -42,13 +43,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--prompt",
         metavar="FILE",
-        type=Path,
+        type=given_path,
         help="repetition prompt with 'apple orange' in it (default: a generated one)",
     )
     group.addoption(
         "--record",
         metavar="FOLDER",
-        type=Path,
+        type=given_path,
         help="record here what claims measured, with all that is recorded beside it, and the "
         "digests of all that was read",
     )
@@ -72,7 +73,8 @@ def pytest_judging_suite(config: pytest.Config) -> Suite:
             _check_record(config, folder)
         return config.stash[_SUBJECT]
 
-    return suite_on(data, opened, config.rootpath / "paper/figures")
+    root = config.rootpath
+    return suite_on(data, opened, root / "claims", root / "paper/figures")
 
 
 def _check_record(config: pytest.Config, folder: Path) -> None:
@@ -82,15 +84,25 @@ def _check_record(config: pytest.Config, folder: Path) -> None:
     if config.getoption("numprocesses", None):
         raise InputError("--record: expected claims judged in one process, found -n")
     check_folder("--record", folder)
+    from gpt2_helix.suite.recording import check_folder_of
+
+    check_folder_of(config.stash[_SUBJECT], folder)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Record what claims measured of the subject, as ``gpt2-helix record`` does."""
+    """Record what claims measured of the subject, as ``gpt2-helix record`` does.
+
+    Where that cannot be, it is one line and exit code 4.
+    """
     folder, subject = session.config.getoption("--record"), session.config.stash.get(_SUBJECT, None)
     if folder and subject:
         from gpt2_helix.suite import recording
         from gpt2_helix.suite.recorded import RECORDED
 
-        for name in RECORDED:
-            if name in subject.families:
-                print(recording.record_or_keep(name, folder, lambda: subject))
+        try:
+            for name in RECORDED:
+                if name in subject.families:
+                    print(recording.record_or_keep(name, folder, lambda: subject))
+        except (InputError, OSError) as error:
+            session.config.get_terminal_writer().line(f"\nERROR: --record: {error}", red=True)
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR

@@ -13,7 +13,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from gpt2_helix.judging.errors import InputError, MissingInputError
-from gpt2_helix.texts import Tokens, begin_token, encode, read_text
+from gpt2_helix.texts import TextInputs, Tokens, begin_token, encode, read_text
 
 Pair = tuple[str, str]
 
@@ -96,6 +96,27 @@ class _NoFitError(InputError):
     """The prompt does not fit the model."""
 
 
+def check(given: TextInputs) -> None:
+    """Refuse what cannot be run, before anything is measured.
+
+    ``InputError`` if the pair of words is not in the user's own prompt, ``TypeError`` if the number
+    of windows is none.
+    """
+    if isinstance(given.n_windows, bool) or not isinstance(given.n_windows, int | None):
+        raise TypeError(
+            f"windows: expected a number or None, found {type(given.n_windows).__name__}"
+        )
+    if given.prompt is not None:
+        _text(given.prompt)
+
+
+def _text(path: Path) -> str:
+    text = read_text(path).rstrip("\n")
+    if (words := " ".join(PAIR)) not in text:
+        raise InputError(f"{path}: expected {words!r} in the prompt, found no such words")
+    return text
+
+
 def prompt_from_file(
     tokenizer: Tokenizer, n_positions: int, path: Path, *, other_pairs: int = OTHER_PAIRS
 ) -> RepetitionPrompt:
@@ -104,11 +125,7 @@ def prompt_from_file(
     ``InputError`` if the pair is not in the file, the prompt is longer than the context, or a
     word is not one token.
     """
-    text = read_text(path).rstrip("\n")
-    here = " ".join(PAIR)
-    before, found, after = text.rpartition(here)
-    if not found:
-        raise InputError(f"{path}: expected {here!r} in the prompt, found no such words")
+    before, _, after = _text(path).rpartition(" ".join(PAIR))
     return _prompt(
         tokenizer, lambda pair: before + " ".join(pair) + after, n_positions, other_pairs
     )

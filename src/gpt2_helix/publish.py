@@ -6,8 +6,8 @@ from pathlib import Path
 
 from gpt2_helix.judging import markdown
 from gpt2_helix.judging.errors import InputError
+from gpt2_helix.judging.files import write_json, write_text
 from gpt2_helix.judging.headline import main_numbers
-from gpt2_helix.judging.records import write_json
 from gpt2_helix.judging.report import Report, read
 from gpt2_helix.suite.statements import WORDS
 from gpt2_helix.texts import read_text
@@ -38,6 +38,7 @@ def _put_tables(reports: Sequence[Report], into: Path) -> None:
     tables = {}
     for report in reports:
         if not report.subject.replication:
+            tables["results"] = markdown.results_table(report, WORDS)
             tables["statements"] = markdown.statements_table(report, WORDS, _linked_from(into))
             tables["verdicts"] = markdown.claims_table(report, WORDS)
     if replications := [report for report in reports if report.subject.replication]:
@@ -52,8 +53,8 @@ def _put_tables(reports: Sequence[Report], into: Path) -> None:
         _, ends, after = rest.partition(end)
         if not ends:
             raise InputError(f"{into}: expected {end} after {begin.strip()}, found none")
-        text = f"{before}{begin}\n{tables[name]}\n\n{end}{after}"
-    into.write_text(text, encoding="utf-8")
+        text = f"{before}{begin}\n{tables[name]}\n{end}{after}"
+    write_text(into, text)
 
 
 def _write_pages(contents: Mapping[Path, Report]) -> None:
@@ -65,7 +66,7 @@ def _write_pages(contents: Mapping[Path, Report]) -> None:
         side_by_side = markdown.page_side_by_side(replications, WORDS)
         pages[next(iter(contents)).with_name("replication.md")] = side_by_side
     for path, text in pages.items():
-        path.write_text(text, encoding="utf-8")
+        write_text(path, text)
         print(path)
 
 

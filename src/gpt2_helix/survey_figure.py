@@ -9,6 +9,8 @@ from matplotlib.ticker import NullLocator
 
 from gpt2_helix.survey_rows import Row
 
+LONGEST = 32
+"""Letters of a subject's name."""
 FAR = 20
 """An axis is logarithmic where a number is this many times the bound, and above one."""
 
@@ -22,8 +24,8 @@ def draw(rows: Sequence[Row], path: Path) -> None:
 def figure_of(rows: Sequence[Row]) -> Figure | None:
     """Draw each claim's first bounded number, if there is any: against step, or side by side.
 
-    Against step there is a line for each group. Side by side, a dot is filled where the claim is
-    confirmed on the model itself.
+    Against step there is a line for each group. Side by side, a dot is filled where the claim holds
+    of the model itself.
     """
     panels: dict[str, str] = {}
     for row in rows:
@@ -37,8 +39,11 @@ def figure_of(rows: Sequence[Row]) -> Figure | None:
     by_step = any(row.step is not None for row in rows)
     across = min(3 if by_step else 5, len(panels))
     down = -(-len(panels) // across)
+    named = max(len(_shown(group)) for group in groups)
     size = (
-        (3.4 * across, 2.6 * down) if by_step else (1.7 * across, (0.2 * len(groups) + 0.9) * down)
+        (3.4 * across, 2.6 * down)
+        if by_step
+        else (1.7 * across + 0.06 * named, (0.2 * len(groups) + 0.9) * down)
     )
     figure = Figure(figsize=size, layout="constrained")
     for at, (name, bound) in enumerate(panels.items()):
@@ -59,11 +64,16 @@ def figure_of(rows: Sequence[Row]) -> Figure | None:
     return figure
 
 
+def _shown(group: str) -> str:
+    """A name that leaves room for the axes: of a long one, such as a path, the end."""
+    return group if len(group) <= LONGEST else f"\N{HORIZONTAL ELLIPSIS}{group[-LONGEST:]}"
+
+
 def _against_step(axes: Axes, rows: Sequence[Row], name: str, groups: Sequence[str]) -> None:
     for group in groups:
         own = sorted((row.step or 0, row.numbers[name][0]) for row in rows if row.group == group)
         if own:
-            axes.plot(*zip(*own, strict=True), "o-", ms=3, lw=1, label=group)
+            axes.plot(*zip(*own, strict=True), "o-", ms=3, lw=1, label=_shown(group))
     axes.set_xscale("symlog", linthresh=100)
     axes.set_xlabel("training step", fontsize=7)
 
@@ -74,7 +84,7 @@ def _side_by_side(
     claim = name.partition(":")[0]
     values = [row.numbers[name][0] for row in rows]
     for row, value in zip(rows, values, strict=True):
-        filled = "full" if row.verdicts[claim] == "confirmed" else "none"
+        filled = "full" if row.verdicts[claim] in {"confirmed", "described"} else "none"
         at = groups.index(row.group)
         axes.plot(value, at, "o", ms=4, c="C0", fillstyle=filled, clip_on=False)
     axes.axvline(bound, color="0.6", lw=0.8, ls="--")
@@ -82,5 +92,5 @@ def _side_by_side(
         axes.set_xscale("log" if min(values) > 0 else "symlog")
         axes.locator_params("x", numticks=4)
         axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_yticks(range(len(groups)), groups)
+    axes.set_yticks(range(len(groups)), map(_shown, groups))
     axes.set_ylim(len(groups) - 0.5, -0.5)

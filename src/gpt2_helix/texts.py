@@ -1,6 +1,7 @@
 """Natural text as a model reads it: cut into windows of tokens by the model's own tokenizer."""
 
 import re
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +100,11 @@ def read_texts(paths: Sequence[Path]) -> list[str]:
         if str(path).startswith(DATASET):
             texts += dataset_texts(str(path))
             continue
-        texts += map(read_text, sorted(path.glob("*.txt")) if path.is_dir() else [path])
+        try:
+            files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+        except OSError as error:
+            raise InputError(f"corpus: expected text files, found {error}") from None
+        texts += map(read_text, files)
     if not texts:
         raise InputError(f"corpus: expected text files, found none in {list(map(str, paths))}")
     return texts
@@ -108,9 +113,12 @@ def read_texts(paths: Sequence[Path]) -> list[str]:
 def read_text(file: Path) -> str:
     """Read one text file; errors as for ``read_texts``."""
     try:
+        if not stat.S_ISREG(file.stat().st_mode):
+            raise InputError(f"{file}: expected UTF-8 text, found another kind of file")
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: expected UTF-8 text, found {error}") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{file}: expected UTF-8 text, found {why}") from None
     if not text.strip():
         raise InputError(f"{file}: expected text, found none")
     return text

@@ -7,7 +7,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from gpt2_helix.weights import ranged
-from gpt2_helix.weights.hub import HubTensors, Repository
+from gpt2_helix.weights.hub import HubTensors, Parts, Repository
 from gpt2_helix.weights.pins import HubModel
 from gpt2_helix.weights.tensors import sha256_of_tensor
 from hub_server import COMMIT
@@ -29,7 +29,7 @@ PINNED = HubModel(
     COMMIT,
     size={name: len(content) for name, content in FILES.items()},
     sha256={name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()},
-    W_pos_sha256=sha256_of_tensor(W_POS),
+    tensors={"wpe.weight": sha256_of_tensor(W_POS)},
 )
 AHEAD = 3 * ranged.BLOCK
 """Bytes that may be received besides the positions: header, directory and what follows them."""
@@ -37,7 +37,7 @@ AHEAD = 3 * ranged.BLOCK
 
 def tensors(model: HubModel = PINNED) -> HubTensors:
     """The model's tensors, as another process would find them."""
-    return HubTensors(Repository(model), POSITIONS, SHAPE)
+    return HubTensors(Repository(model), Parts(POSITIONS, SHAPE))
 
 
 def config(model: HubModel = PINNED) -> Path:

@@ -15,6 +15,7 @@ ROLLS = {"fair": [1, 2, 3, 4, 5, 6], "loaded": [6, 6, 6, 5, 6, 6]}
 class Die(Subject):
     def __init__(self, name: str) -> None:
         self.name = name
+        self.digests = {"rolls": str(ROLLS[name])}
 
     def measure(self, measurement: Callable[..., Any]) -> Any:
         return measurement(ROLLS[self.name])
@@ -22,7 +23,7 @@ class Die(Subject):
 
 def pytest_judging_suite(config: pytest.Config) -> Suite:
     return Suite(
-        statements={"fair": Statement("The die is fair.", ("die.mean", "mean"))},
+        statements={"fair": Statement("The die is fair.", ["its mean is {die.mean/mean:.1f}"])},
         open=lambda: Die("fair"),
         control=lambda die, name: Die(name),
     )
@@ -34,6 +35,7 @@ def pytest_judging_suite(config: pytest.Config) -> Suite:
     post="Rules of the game",
     needs="rolls",
     tolerance={"mean": "<= 4"},
+    set="before",
     why="Six equal faces have a mean of 3.5; half a point is left to chance.",
     refuted_by=["loaded"],
 )

@@ -9,8 +9,10 @@ from gpt2_helix.judging.suite import Statement, Words
 from gpt2_helix.judging.trial import roll_up
 
 STATEMENTS = {
-    "empty": Statement("No claim is about it.", ("toy.none", "none")),
-    "toy": Statement("It turns.", ("toy.circle", "turns")),
+    "empty": Statement("No claim is about it.", ["nothing"]),
+    "toy": Statement(
+        "It turns.", ["{toy.circle/turns:.1f} turns", "it climbs {toy.axis/climb:.0%}"]
+    ),
 }
 WORDS = Words(
     said_by="the maker",
@@ -27,12 +29,15 @@ def claim_verdict(**changed: Any) -> ClaimVerdict:
     terms: dict[str, Any] = {
         "id": "toy.circle",
         "statement": "toy",
+        "about": None,
         "needs": "S",
         "verdict": "confirmed",
         "evidence": "live",
         "source": None,
         "measured": {"turns": 3.0, "one_sign": 0.999},
+        "intervals": {},
         "tolerance": {"turns": ">= 2", "one_sign": ">= 0.99"},
+        "presumes": {},
         "missing": [],
         "controls": [],
         "reason": "",
@@ -40,13 +45,14 @@ def claim_verdict(**changed: Any) -> ClaimVerdict:
         "post": "How it works",
         "why": "Two turns make a helix.",
     }
-    return ClaimVerdict(**{**terms, **changed})
+    terms |= changed
+    return ClaimVerdict(**{"set": dict.fromkeys(terms["tolerance"], "before"), **terms})
 
 
 def report_of(*claims: ClaimVerdict, evidence: Evidence = "live", **about: Any) -> Report:
     """A report of these claims on a toy that is not the first one."""
     digests = {"spring.weight": "0123456789abcdef", "box.weight": "f" * 16}
     known: dict[str, Any] = {"recorded_on": None, "source": None, "because": None, "commit": None}
-    known |= {"replication": True, "digests": digests}
-    subject = About("toy", evidence, **{**known, **about})
-    return Report(1, subject, roll_up(claims, STATEMENTS), list(claims))
+    known |= {"identity": "", "replication": True, "digests": digests}
+    subject = About(**{"name": "toy", "evidence": evidence, **known, **about})
+    return Report(2, subject, ["It turns."], roll_up(claims, STATEMENTS), list(claims))

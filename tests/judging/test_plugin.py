@@ -35,7 +35,7 @@ def test_a_fair_die_is_confirmed_and_its_verdict_written(run: Claims, tmp_path: 
     path = tmp_path / "out.json"
     ran = run("--claims-json", str(path), "--report", str(tmp_path / "page"))
     assert ran.returncode == 0, ran.stdout
-    for line in ("subject: fair", "mean 3.5 (<= 4)", "its control refuted", "1 confirmed, 0 ref"):
+    for line in ("subject: fair", "The die is fair. Its mean is 3.5.", "findings: 1 confirmed"):
         assert line in ran.stdout
     (claim,) = json.loads(path.read_text())["claims"]
     found = claim["id"], claim["verdict"], claim["measured"]
@@ -54,41 +54,99 @@ def test_a_loaded_die_is_refuted_in_one_line_or_as_expected(
     ran = run("--claims-json", str(path))
     out = ran.stdout
     assert ran.returncode == 1
-    assert out.index("what the author says") < out.index("REFUTED") < out.index("= claims =")
-    assert "\ndie.mean: mean 5.833, must be <= 4\n" in out
+    assert out.index("evidence: live") < out.index("REFUTED") < out.index("\ndie.mean: mean 5.833,")
+    assert "die.mean  mean 5.833 (<= 4)" in run("-v").stdout
     assert "FAILURES" not in out
     assert "\x1b" not in out
     assert "assert measured(" in run("--tb=short").stdout
-    coloured = run("--color=yes", "-q").stdout
+    coloured = run("--color=yes").stdout
     assert "\x1b[31mREFUTED\x1b[0m" in coloured
     assert coloured.count("evidence: live") == 1
     ran = run("--expect", str(path))
     assert ran.returncode == 0, ran.stdout
-    assert "1 xfailed" in ran.stdout
     assert f"as expected: all as in {path}" in ran.stdout
-    for text, line in (
-        (path.read_text().replace('"refuted"', '"confirmed"'), "confirmed as recorded, found ref"),
-        ('{"claims": []}', "expected no verdict as recorded, found refuted"),
-    ):
-        path.write_text(text)
-        ran = run("--expect", str(path))
-        assert ran.returncode == 1
-        assert line in ran.stdout
-        assert "as expected" not in ran.stdout
     path.write_text("[]")
     ran = run("--expect", str(path))
     assert ran.returncode == pytest.ExitCode.USAGE_ERROR
-    assert f"--expect: expected {path} as --claims-json writes it" in ran.stderr
+    assert f"--expect: {path}: expected verdicts as --claims-json writes them" in ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ('"refuted"', '"blocked"', "expected blocked as recorded, found refuted (mean 5.833"),
+        ('"die.mean"', '"die.other"', "expected no verdict as recorded, found refuted"),
+        ('"<= 4"', '"<= 4.5"', "expected tolerance {'mean': '<= 4.5'} as recorded, found"),
+        ('"before"', '"after"', "expected set {'mean': 'after'} as recorded, found"),
+        ("[6, ", "[1, ", "expected verdicts on fair, found fair: another rolls"),
+        ('"rolls": ', '"faces": ', "found fair: no file or tensor in common"),
+    ],
+)
+def test_what_is_not_as_expected_is_a_failure(
+    run: Claims, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, line: str
+) -> None:
+    monkeypatch.setitem(dice.ROLLS, "fair", dice.ROLLS["loaded"])
+    path = tmp_path / "out.json"
+    run("--claims-json", str(path))
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    ran = run("--expect", str(path))
+    assert ran.returncode == 1
+    assert line in ran.stdout
+    assert "as expected" not in ran.stdout
+
+
+def test_numbers_that_are_apart_are_told_and_so_are_claims_that_did_not_run(
+    run: Claims, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.json"
+    run("--claims-json", str(path))
+    written = json.loads(path.read_text())
+    written["claims"][0]["measured"]["mean"] = 3.4
+    path.write_text(json.dumps(written))
+    ran = run("--expect", str(path))
+    assert ran.returncode == 0
+    assert "numbers more than 1% apart: 1\n  die.mean mean: 3.5, recorded 3.4" in ran.stdout
+    written["claims"].append({**written["claims"][0], "id": "die.other"})
+    path.write_text(json.dumps(written))
+    out = run("--expect", str(path)).stdout
+    assert f"as expected, as far as it ran: 1 of 2 claims of {path}" in out
+
+
+def test_a_claim_that_ends_in_an_error_is_listed_and_fails_the_run(
+    run: Claims, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.json"
+    crash = {"assert measured(": "{}['average-10']; measured("}
+    ran = run("--claims-json", str(path), **crash)
+    assert ran.returncode == 1
+    assert "die.mean: KeyError: 'average-10'" in ran.stdout
+    written = json.loads(path.read_text())
+    assert written["claims"][0]["verdict"] == "error"
+    assert written["statements"][0]["verdict"] == "not judged"
+    again = run("--expect", str(path), **crash)
+    assert (again.returncode, "as expected" in again.stdout) == (1, False)
+
+
+NOTHING = 'raise NothingToMeasureError("all alike")'
 BLOCKED = 'raise MissingInputError(["a table"], "the die")'
 
 
 @pytest.mark.parametrize(
     ("old", "new", "options", "code", "said"),
     [
-        ("assert measured(", f"{BLOCKED}; measured(", (), 0, "1 skipped"),
-        ("assert measured(", f"{BLOCKED}; measured(", ("--strict",), 1, "blocked: the die"),
+        ("assert measured(", f"{BLOCKED}; measured(", (), 0, "1 blocked"),
+        (
+            "assert measured(",
+            f"{BLOCKED}; measured(",
+            ("--strict",),
+            1,
+            "blocked: die.mean: the die",
+        ),
+        ("assert measured(", f"{NOTHING}; measured(", ("--strict",), 0, "n/a: die.mean: all alike"),
+        ('["loaded"]', '["fair"]', (), 0, "undecided: die.mean: no control counts"),
+        ('["loaded"]', '["fair"]', ("--strict",), 1, "undecided: die.mean: no control counts"),
         ("assert measured(", 'raise InputError("a cat"); measured(', (), 4, "ERROR: die.mean: a"),
         ('statement="fair"', 'statement="weather"', (), 4, "expected a statement of fair, found"),
         ('"die.mean",\n    statement', '"mean",\n    statement', (), 2, "identifier like family.n"),
@@ -98,7 +156,8 @@ def test_what_gives_no_verdict_is_one_line(
     run: Claims, old: str, new: str, options: tuple[str, ...], code: int, said: str
 ) -> None:
     errors = "from gpt2_helix.judging.errors import MissingInputError, InputError\n"
-    ran = run(*options, **{old: new, "import pytest\n": f"import pytest\n{errors}"})
+    errors += "from gpt2_helix.judging.errors import NothingToMeasureError\n"
+    ran = run("-rs", *options, **{old: new, "import pytest\n": f"import pytest\n{errors}"})
     assert ran.returncode == code, ran.stdout + ran.stderr
     assert said in ran.stdout + ran.stderr
     assert "Traceback" not in ran.stdout + ran.stderr

@@ -9,6 +9,7 @@ import pytest
 from gpt2_helix.judging import records
 from gpt2_helix.judging.claim import Found
 from gpt2_helix.judging.errors import InputError, MissingInputError, NothingToMeasureError
+from gpt2_helix.judging.files import write_json
 from gpt2_helix.judging.records import RecordedSubject
 
 WEIGHTS = {"die": "0" * 64}
@@ -48,8 +49,10 @@ def test_what_is_read_is_what_was_written_to_six_digits(folder: Path) -> None:
 def test_writing_the_same_again_changes_no_byte(folder: Path) -> None:
     path = folder / f"{FAMILY}.json"
     content = json.loads(path.read_text())
-    assert list(content) == ["schema", "date", "weights", "parameters", "measured", "controls"]
-    records.write_json(path, {**content, "date": "2001-01-01"})
+    assert list(content) == [
+        "schema", "date", "digest", "weights", "parameters", "measured", "controls",
+    ]  # fmt: skip
+    write_json(path, {**content, "date": "2001-01-01"})
     before = path.read_bytes()
     records.write(folder, FAMILY, WEIGHTS, {rolled: rolled()}, {"broken": {rolled: BROKEN}})
     assert path.read_bytes() == before
@@ -94,7 +97,7 @@ def test_no_record_at_all_is_an_error(tmp_path: Path) -> None:
         RecordedSubject("die", tmp_path / "none")
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"schema": 2}', '{"schema": 1}'])
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": 1}', '{"schema": 2}', "[" * 100_000])
 def test_a_spoilt_record_is_an_error(folder: Path, text: str) -> None:
     (folder / f"{FAMILY}.json").write_text(text)
     with pytest.raises(InputError, match="expected"):
@@ -105,9 +108,18 @@ def test_a_spoilt_number_is_an_error(folder: Path) -> None:
     path = folder / f"{FAMILY}.json"
     content = json.loads(path.read_text())
     content["measured"]["rolled"]["mean"]["red"] = "much"
-    records.write_json(path, content)
+    write_json(path, {**content, "digest": records.digest_of(content)})
     with pytest.raises(InputError, match=r"rolled\.mean\.red"):
         RecordedSubject("die", folder).measure(rolled)
+
+
+def test_an_edited_record_is_an_error(folder: Path) -> None:
+    path = folder / f"{FAMILY}.json"
+    content = json.loads(path.read_text())
+    content["controls"]["broken"]["rolled"]["mean"]["red"] = 0.9999
+    write_json(path, content)
+    with pytest.raises(InputError, match="it was changed after it was written"):
+        RecordedSubject("die", folder)
 
 
 def test_records_of_different_weights_do_not_mix(folder: Path) -> None:

@@ -5,6 +5,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,11 @@ from judging.made import WORDS, claim_verdict, report_of
 WRITTEN = report_of(
     claim_verdict(
         measured={"turns": {"left": 3, "right": 2.5}, "closed": True},
+        intervals={"turns": {"left": (2.5, 3.5)}, "closed": (1, 1)},
         tolerance={"turns": ">= 2"},
+        presumes={"closed": "== 1"},
         missing=["wheel"],
-        controls=[ControlVerdict("loose", "refuted", "turns 1, must be >= 2")],
+        controls=[ControlVerdict("loose", "refuted", True, "turns 1, must be >= 2")],
     ),
     found={"heavy_side": Found("weight", {"six": 0.5}, {})},
 )
@@ -33,7 +36,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     report.write(path, WRITTEN)
     assert report.read(path) == WRITTEN
     content = json.loads(path.read_text())
-    assert list(content) == ["schema", "subject", "statements", "claims"]
+    assert list(content) == ["schema", "subject", "found", "statements", "claims"]
     assert content["subject"]["found_heads"]["heavy_side"]["by"] == "weight"
     assert content["claims"][0]["measured"] == {"turns": {"left": 3, "right": 2.5}, "closed": True}
     report.write(path, report_of(claim_verdict()))
@@ -89,8 +92,39 @@ def test_a_report_damaged_anywhere_is_refused_or_does_no_harm(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("changed", "follows"),
+    [
+        ({}, True),
+        ({"verdict": "described"}, False),
+        ({"verdict": "described", "set": {"turns": "after"}}, True),
+        ({"set": {"turns": "after"}}, False),
+        ({"verdict": "refuted"}, False),
+        ({"verdict": "refuted", "tolerance": {"turns": ">= 4"}}, True),
+        ({"tolerance": {"turns": ">= 4"}}, False),
+        ({"intervals": {"turns": {"left": (1, 4)}}}, False),
+        ({"verdict": "undecided", "intervals": {"turns": {"left": (1, 4)}}}, True),
+        ({"verdict": "undecided"}, False),
+        ({"controls": []}, False),
+        ({"verdict": "undecided", "controls": []}, True),
+        ({"presumes": {"closed": "== 0"}}, False),
+        ({"verdict": "n/a", "presumes": {"closed": "== 0"}}, True),
+    ],
+)
+def test_a_verdict_must_follow_from_its_numbers(
+    tmp_path: Path, changed: dict[str, Any], follows: bool
+) -> None:
+    path = tmp_path / "report.json"
+    report.write(path, replace(WRITTEN, claims=[replace(WRITTEN.claims[0], **changed)]))
+    if follows:
+        report.read(path)
+    else:
+        with pytest.raises(InputError, match="which its numbers and bounds do not say"):
+            report.read(path)
+
+
+@pytest.mark.parametrize(
     ("text", "found"),
-    [("[", "Invalid JSON"), ("[1]", "an object"), ('{"schema": 1}', "subject: Field required")],
+    [("[", "Invalid JSON"), ("[1]", "an object"), ('{"schema": 2}', "subject: Field required")],
 )
 def test_another_file_is_one_line(tmp_path: Path, text: str, found: str) -> None:
     path = tmp_path / "report.json"

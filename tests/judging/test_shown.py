@@ -1,6 +1,7 @@
 """Reports as text, Markdown and pages: what a reader sees, and that it fits."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,16 @@ import pytest
 
 from gpt2_helix.judging import markdown, page, terminal, wording
 from gpt2_helix.judging.claim import Found
+from gpt2_helix.judging.finding import results
 from gpt2_helix.judging.headline import main_numbers, nearest_bound
 from gpt2_helix.judging.report import ClaimVerdict, ControlVerdict, Report
-from gpt2_helix.judging.suite import Figure
+from gpt2_helix.judging.suite import Figure, Finding
 from judging.made import WORDS, claim_verdict, report_of
 
 CONTROLS = [
-    ControlVerdict("random-walk", "refuted"),
-    ControlVerdict("loose", "blocked", "not <installed>"),
+    ControlVerdict("random-walk", "refuted", counts=True),
+    ControlVerdict("still", "n/a", counts=False),
+    ControlVerdict("loose", "blocked", False, "not <installed>"),
 ]
 
 
@@ -69,9 +72,9 @@ def test_blocked_claims_are_one_line_that_says_what_would_judge_them() -> None:
         return claims(report_of(*claims_, **about)).split(maxsplit=1)[1]
 
     assert told(one, other) == "2 claims need a wheel: missing wheel, b and 1 more"
-    assert told(one, evidence="recorded") == "1 claim needs a wheel; to judge them: --subject OTHER"
+    assert told(one, evidence="recorded") == "1 claim needs a wheel (--subject OTHER)"
     first = told(one, evidence="recorded", replication=False)
-    assert first.endswith("; to judge them: --subject FIRST or --subject OTHER")
+    assert first.endswith(" (--subject FIRST or --subject OTHER)")
     assert told(beside) == "1 claim needs a box and a wheel: missing a box with a wheel"
     assert "claims need a box or a wheel: missing wheel, b" in told(one, beside)
     verbose = claims(report_of(one, other), verbose=True)
@@ -79,21 +82,29 @@ def test_blocked_claims_are_one_line_that_says_what_would_judge_them() -> None:
 
 
 def test_verbose_shows_every_number_and_each_control() -> None:
-    report = report_of(claim_verdict(controls=CONTROLS, source="a post"))
-    assert claims(report, 80, verbose=True).splitlines() == [
+    verdict = claim_verdict(
+        controls=CONTROLS,
+        source="a post",
+        intervals={"turns": (2.5, 3.5)},
+        tolerance={"turns": ">= 2"},
+        presumes={"one_sign": ">= 0.9"},
+        set={"turns": "after"},
+    )
+    assert claims(report_of(verdict), 80, verbose=True).splitlines() == [
         "confirmed  toy.circle",
-        "             turns         3  >= 2",
-        "             one_sign  0.999  >= 0.99",
+        "             turns     3 [2.5, 3.5]  >= 2, set after",
+        "             one_sign         0.999  presumed >= 0.9",
         "             evidence: live, a post",
-        "             controls refuted: random-walk",
-        "             controls blocked: loose",
+        "             fails here, as it must: random-walk",
+        "             does not test this claim: still",
+        "             could not be made: loose",
     ]
 
 
 def test_a_verdict_that_no_number_gave_says_why() -> None:
-    reason = "the claim does not refute random-walk"
-    text = claims(report_of(claim_verdict(verdict="refuted", reason=reason)), 80)
-    assert text == f"REFUTED  toy.circle  {reason}"
+    for verdict in ("undecided", "n/a"):
+        text = claims(report_of(claim_verdict(verdict=verdict, reason="no control counts")), 80)
+        assert text == f"{verdict}  toy.circle  no control counts"
     published = claim_verdict(evidence="published", source="a post")
     *_, line, source = claims(report_of(published), 80).splitlines()
     assert line.endswith("(>= 0.99), published")
@@ -102,7 +113,7 @@ def test_a_verdict_that_no_number_gave_says_why() -> None:
 
 def test_colours_are_those_of_verdicts() -> None:
     report = report_of(claim_verdict(verdict="refuted", reason="it stands still"))
-    assert "\x1b[31mREFUTED\x1b[0m" in terminal.statements(report, 80, colour=True)
+    assert "\x1b[31mREFUTED\x1b[0m" in terminal.statements(report, WORDS, 80, colour=True)
     assert "\x1b" not in terminal.text(report, WORDS, 80)
 
 
@@ -117,12 +128,32 @@ def test_the_heading_names_subject_evidence_digests_and_what_was_found() -> None
     ]
 
 
+def test_the_heading_says_what_is_known_of_the_weights_in_place_of_digests() -> None:
+    about = report_of(claim_verdict(), identity="2 of 3 wheels").subject
+    assert terminal.heading(about, WORDS, 80).splitlines() == [
+        "subject: toy, a copy: not the first one: 2 of 3 wheels",
+        "evidence: live",
+    ]
+
+
 def test_several_subjects_stand_side_by_side() -> None:
     other = claim_verdict(id="toy.axis", measured={"climb": 1}, tolerance={"climb": ">= 0.95"})
     made = markdown.page_side_by_side([report_of(claim_verdict()), report_of(other)], WORDS)
     assert "| turns | >= 2 | 3 |  |" in made
     assert "| climb | >= 0.95 |  | 1 |" in made
     assert "| `toy.circle` |  | confirmed |  |" in made
+
+
+def test_in_a_terminal_several_subjects_are_a_row_for_each_statement() -> None:
+    words = replace(WORDS, subjects={"toy": ["a toy", "it turns {toy.circle/turns:.0f} times"]})
+    other = report_of(claim_verdict(verdict="n/a"), name="other")
+    made = terminal.side_by_side([report_of(claim_verdict()), other], words, 80)
+    assert made.splitlines() == [
+        "toy: A toy; it turns 3 times.",
+        "",
+        "toy        other",
+        "confirmed  n/a    It turns.",
+    ]
 
 
 def test_a_table_keeps_its_columns() -> None:
@@ -140,9 +171,9 @@ def test_a_page_shows_everything_once_and_nothing_as_markup(tmp_path: Path) -> N
     report = report_of(claim_verdict(controls=CONTROLS, says="<b>It</b> turns."), other)
     text = page.write(tmp_path / "made", report, WORDS, figures).read_text()
     assert text.startswith("<!doctype html>")
-    assert text.count('<section id="') == text.count("<h2><code>") == 2
+    assert text.count('<details id="') == text.count("<summary><code>") == 2
     assert 'aria-label="3, must be &gt;= 2"' in text
-    assert 'random-walk <span class="refuted">refuted</span>' in text
+    assert "<li>random-walk: fails here, as it must</li>" in text
     assert "(not &lt;installed&gt;)" in text
     assert "<b>" not in text
     assert text.count('id="figure-turns"') == text.count('href="#figure-turns"') == 1
@@ -152,7 +183,7 @@ def test_a_page_shows_everything_once_and_nothing_as_markup(tmp_path: Path) -> N
     assert not re.search(r'(src|href)="(?!data:|#)', text)
     folded = page.notebook(report, WORDS)
     assert "href" not in folded
-    assert "<summary>1 confirmed, 0 refuted, 1 blocked</summary>" in folded
+    assert "<summary>findings: 1 confirmed, 1 blocked</summary>" in folded
 
 
 def test_a_number_stands_on_its_side_of_the_bound() -> None:
@@ -168,10 +199,40 @@ def test_every_number_is_told_on_a_page_of_markdown() -> None:
     for line in (
         "# What the maker says, asked of toy",
         "### `toy.circle`: refuted",
-        "| `turns` | 3 | >= 2 |",
+        "| `turns` | 3 | >= 2, set before |",
         "It stands still.",
-        "Controls refuted: random-walk.",
+        "Fails here, as it must: random-walk.",
         "1 [toy](toy.py)",
     ):
         assert line in made
-    assert wording.counts(report_of(claim)) == "0 confirmed, 1 refuted, 0 blocked"
+
+
+def test_findings_counts_and_checks_are_counted_apart() -> None:
+    verdicts = [
+        claim_verdict(id="toy.a"),
+        claim_verdict(id="toy.b", verdict="undecided"),
+        claim_verdict(id="toy.c", about="toy", verdict="n/a"),
+        claim_verdict(id="toy.d", statement=None),
+    ]
+    told = "findings: 1 confirmed, 1 undecided; counts: 1 n/a; checks of the method: 1 confirmed"
+    assert wording.counts(report_of(*verdicts)) == told
+    assert "## Checks of the method" in markdown.page(report_of(*verdicts), WORDS, str)
+
+
+def test_a_finding_gives_the_numbers_of_claims_that_could_be_asked() -> None:
+    def found(*claims: ClaimVerdict) -> str:
+        (statement,) = report_of(*claims).statements
+        return statement.finding
+
+    axis = claim_verdict(id="toy.axis", measured={"climb": {"a": 0.912, "b": 0.5}})
+    assert found(claim_verdict(), axis) == "3.0 turns; it climbs 50 to 91 %."
+    assert found(axis) == "It climbs 50 to 91 %."
+    least = [Finding("toy.axis", "-", "{toy.axis/climb:min .2f}", "{toy.axis/climb:max .0%}")]
+    assert results(least, [axis])[0][2:] == ("0.50", "91 %")
+    assert "91 %" in str(
+        results([Finding("toy.axis", "It climbs", "{toy.axis/climb:.0%}", "0")], [axis])
+    )
+    refuted = claim_verdict(verdict="refuted")
+    assert not results([Finding("toy.circle", "It turns", "{toy.circle/turns}", "0")], [refuted])
+    absent = claim_verdict(verdict="n/a", reason="one_sign 0.1, presumed >= 0.5")
+    assert found(absent) == "One_sign 0.1, presumed >= 0.5."

@@ -9,26 +9,52 @@ import operator
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Protocol, SupportsFloat, TypeVar
 
-from gpt2_helix.judging.errors import InputError
+from gpt2_helix.judging.errors import NothingToMeasureError
 
 Result = TypeVar("Result")
-Verdict = Literal["confirmed", "refuted", "blocked"]
+Verdict = Literal["confirmed", "described", "refuted", "undecided", "n/a", "blocked", "error"]
+"""What each means is in ``VERDICTS``."""
+VERDICTS: dict[Verdict, str] = {
+    "confirmed": "every bound is kept, interval and all; they were set before this evidence was "
+    "seen; a control counts",
+    "described": "the same, but bounds were set after: it holds, and could hardly not",
+    "refuted": "a number is outside its bound, interval and all",
+    "undecided": "the interval of a number holds its bound, or no control counts",
+    "n/a": "the subject lacks what the claim presumes",
+    "blocked": "something that is needed is missing",
+    "error": "no verdict: the claim ended in an error of its own",
+}
+When = Literal["before", "after"]
+"""Whether a bound was set before its evidence was seen; after, where that is not known."""
+Standing = Literal["kept", "broken", "open"]
+"""How a number stands to a bound; open if its interval holds the bound."""
 Evidence = Literal["live", "recorded", "published"]
 """Measured in this run, measured earlier by this project, or measured by others."""
 Number = float | int | bool
 MeasuredValue = Number | dict[str, Number]
+Interval = tuple[float, float]
+"""Of 95 %: its low and its high end."""
+Intervals = Interval | dict[str, Interval]
 
 
 class Sampled(Protocol):
-    """A number that was estimated from a sample."""
+    """A number that was estimated from a sample, with its interval."""
 
     @property
     def mean(self) -> float:
         """The number."""
+
+    @property
+    def low(self) -> float:
+        """Low end of its interval."""
+
+    @property
+    def high(self) -> float:
+        """High end of its interval."""
 
 
 Assess = Callable[..., None]
@@ -94,27 +120,44 @@ class Claim:
     """
 
     id: str  # Fixed: family.name
-    statement: str  # Key of the suite's statements: what it helps to decide.
+    # Key of the suite's statements: what it helps to decide. None for a check of the method.
+    statement: str | None
     post: str  # The section of the text that makes the statement.
     needs: str  # Codes of its inputs, of those in Words.needs, with commas between them.
     tolerance: Mapping[str, str]  # Measured name to its bound, such as ">= 0.85".
+    set: When | Mapping[str, When]  # When the bounds were set, or by name when each was.
     why: str  # Why the tolerance is what it is.
-    refuted_by: Sequence[str]  # Controls on which it must be refuted, at least one.
+    # Controls: copies on which it should be refuted, at least one.
+    refuted_by: Sequence[str]
     refuted_by_published: Sequence[str] = ()  # The same where the evidence is published.
+    # Bounds on what must be so before the question makes sense.
+    presumes: Mapping[str, str] = field(default_factory=dict)
+    about: str | None = None  # The one subject that it is about, if it is about one alone.
 
     def __post_init__(self) -> None:
         if not _ID.fullmatch(self.id):
             raise ClaimError(f"{self.id}: expected an identifier like family.name")
-        for name, bound in self.tolerance.items():
+        for name, bound in [*self.tolerance.items(), *self.presumes.items()]:
             if not is_bound(bound):
                 raise ClaimError(f"{self.id}: expected a bound like '>= 1', found {name} {bound}")
         if not self.tolerance or not self.refuted_by:
             raise ClaimError(f"{self.id}: expected a tolerance and a control, found none")
+        if twice := self.tolerance.keys() & self.presumes.keys():
+            raise ClaimError(f"{self.id}: expected {min(twice)} to be asked or presumed, not both")
+        if set(self.when.values()) - {"before", "after"} or self.when.keys() != {*self.tolerance}:
+            raise ClaimError(f"{self.id}: expected set to be 'before' or 'after' for each bound")
+
+    @property
+    def when(self) -> dict[str, When]:
+        """When the bound of each measured name was set."""
+        if isinstance(self.set, str):
+            return dict.fromkeys(self.tolerance, self.set)
+        return dict(self.set)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What ``measured`` returns: true if every bound was kept; shows the broken ones if not."""
+    """What ``measured`` returns: false if a bound is broken, which it then shows."""
 
     broken: tuple[str, ...]
 
@@ -122,15 +165,19 @@ class Outcome:
         return not self.broken
 
     def __repr__(self) -> str:
-        return "; ".join(self.broken) or "every bound kept"
+        return "; ".join(self.broken) or "no bound broken"
 
 
 class Measured:
     """The ``measured`` argument of a claim: keeps the numbers and compares them with the bounds."""
 
-    def __init__(self, tolerance: Mapping[str, str]) -> None:
+    def __init__(
+        self, tolerance: Mapping[str, str], presumes: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         self.tolerance = dict(tolerance)
+        self.presumes = dict(presumes)
         self.values: dict[str, MeasuredValue] = {}
+        self.intervals: dict[str, Intervals] = {}
 
     def __call__(
         self, **values: Number | Sampled | Mapping[Any, Number] | Mapping[Any, Sampled] | None
@@ -138,42 +185,68 @@ class Measured:
         """Keep numbers by name, or several by name and key; each must be finite.
 
         None in place of a number: it would say nothing of this subject, so its bound is dropped.
+        ``NothingToMeasureError`` if a number is not finite.
         """
         for name, value in values.items():
             if value is None:
                 self.tolerance.pop(name, None)
+                self.presumes.pop(name, None)
                 continue
-            kept: MeasuredValue = (
-                {str(key): _number(number) for key, number in value.items()}
-                if isinstance(value, Mapping)
-                else _number(value)
-            )
-            if kept == {}:
+            several = dict(value) if isinstance(value, Mapping) else {"": value}
+            if not several:
                 raise ClaimError(f"expected a number under {name}, found none")
-            for label, number in labelled(name, kept):
-                if not math.isfinite(number):
-                    raise InputError(f"expected {label} to be a finite number, found {number}")
-            self.values[name] = kept
-        return Outcome(self._broken(values))
+            numbers = {str(key): _number(one) for key, one in several.items()}
+            ends = {str(key): found for key, one in several.items() if (found := _ends(one))}
+            for key, number in numbers.items():
+                for part in (number, *ends.get(key, ())):
+                    if not math.isfinite(part):
+                        raise NothingToMeasureError(f"{f'{name} {key}'.strip()} is not measurable")
+            plain = not isinstance(value, Mapping)
+            self.values[name] = numbers[""] if plain else numbers
+            if ends:
+                self.intervals[name] = ends[""] if plain else ends
+        return Outcome(self.told("broken", values))
 
-    @property
-    def broken(self) -> tuple[str, ...]:
-        """Every bound that a measured number breaks, as ``climb 0.03, must be >= 0.95``."""
-        return self._broken(self.values)
+    def told(self, standing: Standing, names: Iterable[str] | None = None) -> tuple[str, ...]:
+        """Each number that stands so to a bound, as ``climb 0.03, must be >= 0.95``."""
+        return self.unmet_presumptions(standing, names) + self._told(
+            standing, self.tolerance, "must be", names
+        )
 
-    def _broken(self, names: Iterable[str]) -> tuple[str, ...]:
+    def unmet_presumptions(
+        self, standing: Standing, names: Iterable[str] | None = None
+    ) -> tuple[str, ...]:
+        """The same of what is presumed, as ``turns 0.02, presumed >= 0.1``."""
+        return self._told(standing, self.presumes, "presumed", names)
+
+    def _told(
+        self,
+        standing: Standing,
+        bounds: Mapping[str, str],
+        verb: str,
+        names: Iterable[str] | None,
+    ) -> tuple[str, ...]:
         return tuple(
-            f"{label} {number:.4g}, must be {self.tolerance[name]}"
-            for name in names
-            if name in self.tolerance
-            for label, number in labelled(name, self.values[name])
-            if not keeps(number, self.tolerance[name])
+            f"{label} {shown(number, ends)}, {verb} {bounds[name]}"
+            for name in (self.values if names is None else names)
+            if name in bounds and name in self.values
+            for label, number, ends in labelled(name, self.values[name], self.intervals.get(name))
+            if stands(number, ends, bounds[name]) == standing
         )
 
 
 def _number(value: Number | Sampled) -> Number:
     # Numbers of numpy are numbers too, and have a method of this name.
     return value if isinstance(value, SupportsFloat) else value.mean
+
+
+def _ends(value: Number | Sampled) -> Interval | None:
+    return None if isinstance(value, SupportsFloat) else (value.low, value.high)
+
+
+def shown(number: Number, ends: Interval | None = None) -> str:
+    """A number for a reader, with its interval."""
+    return f"{number:.4g}" + (f" [{ends[0]:.3g}, {ends[1]:.3g}]" if ends else "")
 
 
 def is_bound(text: str) -> bool:
@@ -187,11 +260,24 @@ def keeps(value: Number, bound: str) -> bool:
     return _COMPARE[comparison](value, float(limit))
 
 
-def labelled(name: str, value: MeasuredValue) -> list[tuple[str, Number]]:
-    """Measured numbers with what to call them: one, or one for each key."""
+def stands(number: Number, ends: Interval | None, bound: str) -> Standing:
+    """How a number stands to a bound: kept or broken only if its whole interval is."""
+    low, high = ends or (number, number)
+    limit = float(bound.split()[1])
+    kept = {keeps(low, bound), keeps(high, bound)}
+    if len(kept) == 2 or (bound.startswith("==") and low < limit < high):
+        return "open"
+    return "kept" if kept == {True} else "broken"
+
+
+def labelled(
+    name: str, value: MeasuredValue, intervals: Intervals | None = None
+) -> list[tuple[str, Number, Interval | None]]:
+    """Measured numbers with what to call them, and the interval of each that has one."""
     if isinstance(value, dict):
-        return [(f"{name} {key}", number) for key, number in value.items()]
-    return [(name, value)]
+        ends = intervals if isinstance(intervals, dict) else {}
+        return [(f"{name} {key}", number, ends.get(key)) for key, number in value.items()]
+    return [(name, value, None if isinstance(intervals, dict) else intervals)]
 
 
 def rounded(value: float, digits: int = DIGITS) -> float:

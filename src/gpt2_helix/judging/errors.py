@@ -17,7 +17,7 @@ class HubUnreachableError(InputError):
 class NothingToMeasureError(Exception):
     """The subject is sound but has nothing of the kind that is measured, such as a curve.
 
-    A claim about it is refuted, with this error's line as the reason.
+    A claim about it is n/a, with this error's line as the reason.
     """
 
 

@@ -19,7 +19,7 @@ def nearest_bound(claim: ClaimVerdict) -> Bounded | None:
         (label, number, bound)
         for name, bound in claim.tolerance.items()
         if name in claim.measured
-        for label, number in labelled(name, claim.measured[name])
+        for label, number, _ in labelled(name, claim.measured[name])
     ]
 
     def rank(item: Bounded) -> tuple[bool, bool, float]:
@@ -45,24 +45,9 @@ def main_numbers(claims: Sequence[ClaimVerdict]) -> dict[str, Number]:
     }
 
 
-def statement_headline(claims: Sequence[ClaimVerdict], claim: str, name: str) -> Bounded | None:
-    """Of claims on a statement, the number that says most: of the claim and name that it names.
-
-    Of a refuted statement it is a number that breaks its bound, whichever claim measured it; if
-    none does, broken copies passed.
-    """
-    named = [c for c in claims if c.id == claim and name in c.measured and name in c.tolerance]
-    said: list[Bounded] = [_nearest(c, name) for c in named]
-    refuted = [c for c in claims if c.verdict == "refuted"]
-    if refuted and all(keeps(number, bound) for _, number, bound in said):
-        nearest_of_each = [found for c in refuted if (found := nearest_bound(c))]
-        said = [found for found in nearest_of_each if not keeps(*found[1:])] or said
-    return said[0] if said else None
-
-
 def _nearest(claim: ClaimVerdict, name: str) -> Bounded:
     """The number of this name that is nearest to breaking its bound, or breaks it furthest."""
     bound = claim.tolerance[name]
     pick = max if bound.startswith("<") else min
-    label, number = pick(labelled(name, claim.measured[name]), key=lambda item: item[1])
+    label, number, _ = pick(labelled(name, claim.measured[name]), key=lambda item: item[1])
     return label, number, bound

@@ -9,7 +9,8 @@ from pathlib import Path
 import jinja2
 
 from gpt2_helix.judging import wording
-from gpt2_helix.judging.claim import Number, labelled
+from gpt2_helix.judging.claim import Number, labelled, shown
+from gpt2_helix.judging.files import write_text
 from gpt2_helix.judging.report import Report
 from gpt2_helix.judging.suite import Figure, Words
 
@@ -33,7 +34,7 @@ def write(folder: Path, report: Report, words: Words, figures: Sequence[Figure])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "index.html"
     text = _template().render(report=report, words=words, whole=True, figures=figures)
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return path
 
 
@@ -76,6 +77,7 @@ def _template() -> jinja2.Template:
     here.globals |= {
         "wording": wording,
         "labelled": labelled,
+        "told": shown,
         "number_line": number_line,
         "base64": lambda path: base64.b64encode(path.read_bytes()).decode(),
         "line_width": WIDTH,

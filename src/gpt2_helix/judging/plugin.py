@@ -6,7 +6,6 @@ hook ``pytest_judging_suite``.
 """
 
 import inspect
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -19,15 +18,18 @@ import pytest
 from gpt2_helix.judging.claim import Claim, ClaimError, Found
 from gpt2_helix.judging.collect import claim_of
 from gpt2_helix.judging.errors import InputError, MissingInputError
-from gpt2_helix.judging.records import adapter, check_folder
+from gpt2_helix.judging.expected import Expected
+from gpt2_helix.judging.files import check_file, check_folder
+from gpt2_helix.judging.records import adapter
 from gpt2_helix.judging.report import ClaimVerdict, Report, write
 from gpt2_helix.judging.suite import Suite
 from gpt2_helix.judging.trial import Assessment, Trial
 
 _TRIAL = pytest.StashKey[Trial]()
-_EXPECTED = pytest.StashKey[dict[str, str] | None]()
+_EXPECTED = pytest.StashKey[Expected | None]()
 _BAD_INPUT = pytest.StashKey[str]()
-_HEADED = pytest.StashKey[bool]()
+_SESSION = pytest.StashKey[pytest.Session]()
+_VERBOSE = pytest.StashKey[int]()
 _JUDGED, _ERROR = "claim", "bad input"
 """What a test's report carries, from a worker of pytest-xdist too."""
 
@@ -64,18 +66,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         type=Path,
         help="verdicts written by --claims-json: a claim that is refuted there is expected to be, "
-        "and any other verdict is a failure",
+        "and another verdict, bound or subject is a failure",
     )
     group.addoption(
         "--report", metavar="DIR", type=Path, help="write an HTML page of verdicts to this folder"
     )
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker."""
+    """Declare the marker, and have pytest itself say little where claims alone are judged."""
+    config.stash[_VERBOSE] = config.option.verbose
+    if _only_claims(config):
+        config.option.verbose -= 2
     config.addinivalue_line(
         "markers",
-        "claim(id, statement, post, needs, tolerance, why, refuted_by): a claim, and its terms",
+        "claim(id, statement, post, needs, tolerance, set, why, refuted_by): a claim",
     )
     config.pluginmanager.register(_BadInput(config))
 
@@ -87,11 +93,25 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     end in an internal error.
     """
     config = session.config
+    config.stash[_SESSION] = session
     claims = config.rootpath / "claims"
-    paths = [(config.invocation_params.dir / a.partition("::")[0]).resolve() for a in config.args]
-    asked = any(p == claims or claims in p.parents or p in claims.parents for p in paths)
+    asked = any(claims.is_relative_to(p) or p.is_relative_to(claims) for p in _asked(config))
     if asked and not config.option.collectonly:
         _open(config)
+        if reporter := config.pluginmanager.getplugin("terminalreporter"):
+            _show_heading(config, reporter)
+
+
+def _asked(config: pytest.Config) -> list[Path]:
+    """Files and folders that the run was started with."""
+    here = config.invocation_params.dir
+    return [(here / argument.partition("::")[0]).resolve() for argument in config.args]
+
+
+def _only_claims(config: pytest.Config) -> bool:
+    asked = _asked(config)
+    claims = config.rootpath / "claims"
+    return bool(asked) and all(path.is_relative_to(claims) for path in asked)
 
 
 def _open(config: pytest.Config) -> None:
@@ -100,7 +120,8 @@ def _open(config: pytest.Config) -> None:
         suite: Suite | None = config.hook.pytest_judging_suite(config=config)
         if suite is None:
             raise pytest.UsageError("expected a plugin that says what is judged, found none")
-        config.stash[_EXPECTED] = _expected(config.getoption("--expect"))
+        expected = config.getoption("--expect")
+        config.stash[_EXPECTED] = Expected.read(expected) if expected else None
         _check_reports(config.getoption("--claims-json"), config.getoption("--report"))
         config.stash[_TRIAL] = Trial(suite, suite.open())
     except (InputError, MissingInputError) as error:
@@ -110,28 +131,13 @@ def _open(config: pytest.Config) -> None:
 def _check_reports(file: Path | None, folder: Path | None) -> None:
     """Refuse reports that could not be written, before claims are judged."""
     if file is not None:
-        if file.is_dir() or not file.parent.is_dir():
-            raise InputError(f"--claims-json: expected a file in a folder, found {file}")
-        check_folder("--claims-json", file.parent)
+        check_file("--claims-json", file)
     if folder is not None:
         check_folder("--report", folder)
 
 
-def _expected(path: Path | None) -> dict[str, str] | None:
-    """Verdicts by claim, of a JSON report."""
-    if path is None:
-        return None
-    try:
-        claims = json.loads(path.read_text(encoding="utf-8"))["claims"]
-        return {claim["id"]: claim["verdict"] for claim in claims}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"--expect: expected {path} as --claims-json writes it, found {error!r}"
-        ) from None
-
-
 class ClaimItem(pytest.Item):
-    """A claim as a test: passes if confirmed, fails if refuted, is skipped if blocked."""
+    """A claim as a test: passes if confirmed or described, fails if refuted, else is skipped."""
 
     def __init__(self, *, function: Any, claim: Claim, **rest: Any) -> None:
         super().__init__(**rest)
@@ -169,24 +175,23 @@ class ClaimItem(pytest.Item):
         expected = self.config.stash[_EXPECTED]
         if expected is None:
             return
-        recorded = expected.get(verdict.id, "no verdict")
-        if verdict.verdict != recorded:
-            why = f"{verdict.id}: expected {recorded} as recorded, found {verdict.verdict}"
+        about = self.config.stash[_TRIAL].about()
+        if why := expected.of_another_subject(about) or expected.differs(verdict):
             pytest.fail(why, pytrace=False)
         if verdict.verdict == "refuted":
             pytest.xfail("refuted, as recorded")
 
     def _pass_fail_or_skip(self, verdict: ClaimVerdict, found: Assessment) -> None:
-        strict = bool(self.config.getini("strict"))
-        if verdict.verdict == "blocked":
-            pytest.fail(found.reason, pytrace=False) if strict else pytest.skip(found.reason)
+        """Confirmed and described pass, refuted fails; the rest is skipped, with the reason."""
         if found.raised is not None and self.config.option.tbstyle != "auto":
             raise found.raised
-        if verdict.verdict == "refuted":
-            pytest.fail(f"{verdict.id}: {verdict.reason}", pytrace=False)
-        untested = [c for c in verdict.controls if c.verdict == "blocked"]
-        if strict and untested:
-            pytest.fail(f"control {untested[0].name} blocked: {untested[0].reason}", pytrace=False)
+        why = f"{verdict.id}: {verdict.reason}"
+        if verdict.verdict in {"refuted", "error"}:
+            pytest.fail(why, pytrace=False)
+        if verdict.verdict in {"undecided", "blocked"} and self.config.getini("strict"):
+            pytest.fail(f"{verdict.verdict}: {why}", pytrace=False)
+        if verdict.verdict in {"undecided", "n/a", "blocked"}:
+            pytest.skip(f"{verdict.verdict}: {why}")
 
 
 def pytest_pycollect_makeitem(
@@ -227,23 +232,6 @@ def _on_the_terminal(config: pytest.Config) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say what is under test, on which evidence."""
-    if _TRIAL not in config.stash:
-        return []
-    config.stash[_HEADED] = True
-    return _heading(config)
-
-
-def _heading(config: pytest.Config) -> list[str]:
-    """The heading, but for what is found while claims are judged."""
-    from gpt2_helix.judging import terminal  # Not above: it imports rich.
-
-    trial = config.stash[_TRIAL]
-    known, width = replace(trial.about(), found={}), config.get_terminal_writer().fullwidth
-    return terminal.heading(known, trial.suite.words, width).splitlines()
-
-
 class _BadInput:
     """Ends the run with exit code 4 after bad input, whichever process met it."""
 
@@ -271,6 +259,7 @@ def pytest_terminal_summary(
     A refuted claim is a line, not a page of source, unless ``--tb`` is given.
     """
     if _BAD_INPUT in config.stash:
+        terminalreporter.stats.pop("failed", None)
         yield
         terminalreporter.write_line(f"ERROR: {config.stash[_BAD_INPUT]}", red=True)
         return
@@ -285,7 +274,13 @@ def pytest_terminal_summary(
     if report := _report(config, tests):
         why = [str(test.longrepr.reprcrash.message).removeprefix("Failed: ") for test in short]
         _show(terminalreporter, config, report, why)
-        _write(config, report)
+        if (expected := config.stash[_EXPECTED]) and not failed:
+            terminalreporter.write_line("\n".join(expected.told(report)))
+        try:
+            _write(config, report)
+        except InputError as error:
+            terminalreporter.write_line(f"ERROR: {error}", red=True)
+            config.stash[_SESSION].exitstatus = pytest.ExitCode.USAGE_ERROR
 
 
 def _report(config: pytest.Config, tests: Sequence[object]) -> Report | None:
@@ -299,31 +294,35 @@ def _report(config: pytest.Config, tests: Sequence[object]) -> Report | None:
     return trial.report(replace(trial.about(), found=found), [one.verdict for one in judged])
 
 
+def _show_heading(config: pytest.Config, reporter: pytest.TerminalReporter) -> None:
+    """Say what is under test before it is judged, but for what is found meanwhile."""
+    from gpt2_helix.judging import terminal  # Not above: it imports rich.
+
+    trial, width = config.stash[_TRIAL], config.get_terminal_writer().fullwidth
+    reporter.write_line(terminal.heading(trial.about(), trial.suite.words, width))
+
+
 def _show(
     reporter: pytest.TerminalReporter, config: pytest.Config, report: Report, why: Sequence[str]
 ) -> None:
-    """Show verdicts, and why tests failed."""
-    from gpt2_helix.judging import terminal, wording
+    """Show verdicts on one screen: more with -v, everything with -vv; and why tests failed."""
+    from gpt2_helix.judging import terminal, wording  # Not above: it imports rich.
 
     words, writer = config.stash[_TRIAL].suite.words, config.get_terminal_writer()
-    width, colour = writer.fullwidth, writer.hasmarkup
-    if not config.stash.get(_HEADED, False):
-        reporter.write_line("\n".join(_heading(config)))
-    if report.subject.found:
-        reporter.write_line(terminal.wrapped(wording.found(report.subject), width))
-    sections = {f"what {words.said_by} says": terminal.statements(report, width, colour=colour)}
-    if (verbose := config.option.verbose) >= 0:
-        shown = terminal.claims(report, words, width, verbose=verbose > 0, colour=colour)
-        sections["claims"] = f"{shown}\n{terminal.CONTROLS_ARE}"
+    width, colour, verbose = writer.fullwidth, writer.hasmarkup, config.stash[_VERBOSE]
+    parts = [terminal.wrapped(wording.found(report.subject), width)]
+    if verbose >= 0:
+        parts.append(terminal.found(report, words, width, colour=colour))
+        parts.append(terminal.statements(report, words, width, colour=colour))
+    if verbose > 0:
+        parts.append(terminal.claims(report, words, width, verbose=verbose > 1, colour=colour))
     if why:
-        sections["FAILED"] = terminal.wrapped(why, width)
-    for title, text in sections.items():
-        reporter.write_sep("=", title)
-        reporter.write_line(text)
-    reporter.write_line(wording.counts(report))
-    expected = config.stash[_EXPECTED]
-    if expected is not None and all(c.verdict == expected.get(c.id) for c in report.claims):
-        reporter.write_line(f"as expected: all as in {config.getoption('--expect')}")
+        parts.append(terminal.wrapped(why, width))
+    for part in filter(None, parts):
+        reporter.write_line(part)
+    reporter.write_line(terminal.wrapped([wording.counts(report)], width))
+    if not verbose:
+        reporter.write_line(terminal.MORE)
 
 
 def _write(config: pytest.Config, report: Report) -> None:

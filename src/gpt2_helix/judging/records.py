@@ -6,9 +6,9 @@ same bytes. The date is the day on which the content last changed.
 """
 
 import datetime
+import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
@@ -25,12 +25,13 @@ from gpt2_helix.judging.errors import (
     NothingToMeasureError,
     first_mistake,
 )
+from gpt2_helix.judging.files import write_json
 
 Result = TypeVar("Result")
 Measurement = Callable[..., Any]
 Results = Mapping[Measurement, Any]
 """Results by measurement, or the ``NothingToMeasureError`` that was raised."""
-SCHEMA: Literal[1] = 1
+SCHEMA: Literal[2] = 2
 DEGENERATE = "degenerate"
 """Key under which a record says why there was nothing to measure."""
 NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -45,8 +46,9 @@ FoundByName = Annotated[
 class Record:
     """One family's file."""
 
-    schema: Literal[1] = SCHEMA
+    schema: Literal[2] = SCHEMA
     date: str  # Day on which the content last changed.
+    digest: str = ""  # Of the rest but the date; see ``digest_of``.
     weights: dict[str, str]  # sha256 of what was measured, by file or tensor.
     # Where others published what was measured: repository, commit and what else is known.
     source: Annotated[dict[str, str] | None, Field(exclude_if=lambda source: not source)] = None
@@ -146,10 +148,21 @@ def write(
     )
     if path.exists():
         before = load(path)
-        if replace(before, date="") == replace(record, date=""):
+        if replace(before, date="", digest="") == replace(record, date=""):
             record = replace(record, date=before.date)
-    write_json(path, adapter(Record).dump_python(record, mode="json", by_alias=True))
+    content = adapter(Record).dump_python(record, mode="json", by_alias=True)
+    write_json(path, {**content, "digest": digest_of(content)})
     return path
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """Hexadecimal sha256 of a record's JSON, but for its date and this digest.
+
+    It guards against accidents and shows edits. It is no signature: whoever edits a record can
+    write its digest too.
+    """
+    signed = {key: value for key, value in content.items() if key not in {"date", "digest"}}
+    return hashlib.sha256(json.dumps(signed, sort_keys=True).encode()).hexdigest()
 
 
 def keep(folder: Path, name: str, parameters: Mapping[str, Any]) -> str | None:
@@ -169,21 +182,6 @@ def keep(folder: Path, name: str, parameters: Mapping[str, Any]) -> str | None:
             f"found one made with {record.parameters} and no weights to measure again"
         )
     return record.date
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON, whole or not at all."""
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
-
-
-def check_folder(option: str, folder: Path) -> None:
-    """Refuse a folder that cannot be made or written to, before what it is for is computed."""
-    there = next(path for path in (folder, *folder.parents) if path.exists())
-    if not (there.is_dir() and os.access(there, os.W_OK)):
-        raise InputError(f"{option}: expected a folder that can be written to, found {there}")
 
 
 def _weights(folder: Path, records: Mapping[Path, Record]) -> dict[str, str]:
@@ -216,20 +214,34 @@ def load_all(folder: Path) -> dict[Path, Record]:
 
 
 def load(path: Path) -> Record:
-    """One family's record; ``InputError`` if the file holds none."""
+    """One family's record; ``InputError`` if the file holds none, or was edited."""
     try:
-        return _parsed(path.read_text(encoding="utf-8"))
+        record, found = _parsed(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path}: expected a record, found {error.strerror}") from None
     except ValidationError as error:
         why = ": ".join(filter(None, first_mistake(error)))
         raise InputError(f"{path}: expected a record of schema {SCHEMA}, found {why}") from None
     except ValueError as error:
         raise InputError(f"{path}: expected JSON, found something else ({error})") from None
+    except RecursionError:
+        raise InputError(f"{path}: expected a record, found JSON nested too deeply") from None
+    if record.digest != found:
+        raise InputError(
+            f"{path}: expected content of digest {record.digest[:12]} as it says, found "
+            f"{found[:12]}: it was changed after it was written"
+        )
+    return record
 
 
 # Every claim reads the files again, on its subject and on each control.
 @lru_cache(maxsize=64)
-def _parsed(text: str) -> Record:
-    return adapter(Record).validate_python(json.loads(text))
+def _parsed(text: str) -> tuple[Record, str]:
+    """A record, and the digest of its content."""
+    content = json.loads(text)
+    return adapter(Record).validate_python(content), digest_of(content)
 
 
 def _as_json(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What the engine is given to judge: everything that it does not know itself."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -11,10 +11,23 @@ from gpt2_helix.judging.report import Report
 
 
 class Statement(NamedTuple):
-    """What is stated; and the claim, and the number it measures, that say most about it."""
+    """What is stated, and clauses that tell what was found; see ``finding``."""
 
     says: str
-    headline: tuple[str, str]
+    finding: Sequence[str]
+    ours: bool = False  # Whether it is this project's own, and not of the text that is tested.
+
+
+class Finding(NamedTuple):
+    """A result to tell first, if a claim holds: what, its number, and what to compare it with.
+
+    The number and what it is compared with are clauses; see ``finding``.
+    """
+
+    claim: str
+    says: str
+    number: str
+    beside: str
 
 
 @dataclass(frozen=True)
@@ -22,6 +35,10 @@ class Words:
     """What reports call things."""
 
     said_by: str = "the author"  # Whose statements these are.
+    found: Sequence[Finding] = ()  # Most important first.
+    note: str = ""  # What to know before reading findings.
+    # What a subject is for and what was found, by its name: clauses as of a finding.
+    subjects: Mapping[str, Sequence[str]] = field(default_factory=dict)
     needs: Mapping[str, str] = field(default_factory=dict)  # By the codes of Claim.needs.
     replication: str = "a replication"  # Of a subject that the statements are not about.
     digests: re.Pattern[str] = re.compile("")  # Finds those that stand in the heading.
@@ -55,13 +72,19 @@ class Suite:
     weaker: Callable[[Subject], Sequence[Subject]] = lambda _: ()
     # Whether the statements are about another subject than this one.
     is_replication: Callable[[Subject], bool] = lambda _: False
+    # What is known of the subject's weights, in words; empty where there is nothing to say.
+    identity: Callable[[Subject], str] = lambda _: ""
+    # Whether bounds that were set after looking were set on this evidence.
+    explored: Callable[[Subject], bool] = lambda _: False
+    # All claims there are: a statement is judged only once every claim on it was run.
+    claims: Callable[[], Iterable[Claim]] = tuple
     # Figures for the page of a report.
     figures: Callable[[Report], Sequence[Figure]] = lambda _: ()
     words: Words = Words()
 
     def check(self, claim: Claim) -> None:
         """Refuse a claim on a statement that the suite does not have."""
-        if claim.statement not in self.statements:
+        if claim.statement is not None and claim.statement not in self.statements:
             raise ClaimError(
                 f"{claim.id}: expected a statement of {', '.join(self.statements)}, "
                 f"found {claim.statement!r}"

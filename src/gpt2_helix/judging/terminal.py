@@ -1,7 +1,7 @@
 """A report as text for a terminal: statements first, then claims, a line each."""
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -9,23 +9,35 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from gpt2_helix.judging import wording
+from gpt2_helix.judging.finding import finding
 from gpt2_helix.judging.report import About, ClaimVerdict, Report
 from gpt2_helix.judging.suite import Words
 
 WIDEST = 110
 """Columns that are used of a wider terminal: longer lines are hard to follow."""
-CONTROLS_ARE = "(controls: broken copies, on which a claim must be refuted; -v names them)"
-COLOURS = {"confirmed": "green", "refuted": "red", "blocked": "yellow", "partly judged": "yellow"}
+MORE = "-v lists claims, -vv every number and control; --report FOLDER makes a page"
+COLOURS = {
+    "confirmed": "green",
+    "described": "green",
+    "refuted": "red",
+    "undecided": "yellow",
+    "mixed": "yellow",
+    "n/a": "bright_black",
+    "blocked": "yellow",
+    "not judged": "yellow",
+    "error": "red",
+}
 
 
 def text(report: Report, words: Words, width: int) -> str:
-    """All of it: heading, statements, claims and how many there are of each verdict."""
+    """All of it: heading, what was found, statements, claims and how many have which verdict."""
     return "\n\n".join(
         [
             heading(report.subject, words, width),
-            statements(report, width),
+            *filter(None, [found(report, words, width)]),
+            statements(report, words, width),
             claims(report, words, width),
-            wording.counts(report),
+            wrapped([wording.counts(report)], width),
         ]
     )
 
@@ -35,13 +47,51 @@ def heading(about: About, words: Words, width: int) -> str:
     return wrapped(wording.heading(about, words), width)
 
 
-def statements(report: Report, width: int, *, colour: bool = False) -> str:
-    """Show each statement with its verdict, and what that rests on."""
+def found(report: Report, words: Words, width: int, *, colour: bool = False) -> str:
+    """What was found in all, and what is open."""
     table = _table()
-    for statement in report.statements:
-        table.add_row(_word(statement.verdict), statement.says)
-        table.add_row("", wording.rests_on(statement))
+    if report.found:
+        table.add_row(Text("FOUND", "bold"), " ".join(report.found))
+    if words.note and report.statements:
+        table.add_row(Text("NOTE", "bold"), words.note)
+    if opened := wording.opened(report, words):
+        table.add_row(Text("OPEN", "bold"), opened)
     return _printed(table, width, colour)
+
+
+def statements(report: Report, words: Words, width: int, *, colour: bool = False) -> str:
+    """Show each statement with its verdict and what was found; those of others first."""
+    table = _table()
+    for ours in (False, True):
+        some = [statement for statement in report.statements if statement.ours == ours]
+        if ours and some:
+            table.add_row("", Text(f"Not in {words.said_by}, ours:", "italic"))
+        for statement in some:
+            # Why a statement is blocked stands under OPEN.
+            told = statement.finding and statement.verdict != "blocked"
+            found = f" {statement.finding}" if told else ""
+            row = Text.assemble((statement.says, "bold"), found)
+            table.add_row(_word(statement.verdict), row)
+    return _printed(table, width, colour)
+
+
+def side_by_side(
+    reports: Sequence[Report], words: Words, width: int, *, colour: bool = False
+) -> str:
+    """Several subjects: a line on each, then a row for each statement with a verdict of each."""
+    names = [wording.short_name(report.subject) for report in reports]
+    lines = [
+        f"{name}: {told}"
+        for name, report in zip(names, reports, strict=True)
+        if (told := finding(words.subjects.get(name, ()), report.claims))
+    ]
+    table = Table.grid(*("" for _ in names), "", padding=(0, 2, 0, 0))
+    table.add_row(*(Text(name, "bold") for name in names), "")
+    for known, same in wording.aligned([report.statements for report in reports]):
+        verdicts = [_word(s.verdict) if s else Text("") for s in same]
+        if {text.plain for text in verdicts} - {"n/a", ""}:
+            table.add_row(*verdicts, known.says)
+    return "\n".join([*filter(None, [wrapped(lines, width)]), "", _printed(table, width, colour)])
 
 
 def claims(

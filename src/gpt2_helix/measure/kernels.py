@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
-from gpt2_helix.judging.errors import MissingInputError
+from gpt2_helix.judging.errors import MissingInputError, NothingToMeasureError
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.heads import AttentionBlock
 
@@ -59,7 +59,11 @@ def local_heads(
     positions: int = POSITIONS,
     queries: Queries = QUERIES,
 ) -> LocalHeads:
-    """Measure where the named local heads look when they are fed W_pos alone."""
+    """Measure where the named local heads look when they are fed W_pos alone.
+
+    ``NothingToMeasureError`` if one gives a distance behind it less than a float can hold, as
+    nothing can then be said of how it falls off.
+    """
     doctored = doctoring.doctor_all(W_pos, doctorings)
     behind, around = range(0, -distances, -1), range(1 - distances, distances)
     kernel: dict[str, dict[str, list[float]]] = {}
@@ -70,6 +74,8 @@ def local_heads(
         block = attention(head.layer)
         patterns = {k: pattern(W, block, head.head, positions) for k, W in doctored.items()}
         kernel[str(head)] = {k: at_offsets(p, queries, behind) for k, p in patterns.items()}
+        if not all(kernel[str(head)][doctoring.INTACT]):
+            raise NothingToMeasureError(f"{head}: expected some attention at each distance")
         look_back[str(head)] = {k: -_mean_offset(p, queries) for k, p in patterns.items()}
         bare = {
             k: pattern(W, block, head.head, positions, causal=False) for k, W in doctored.items()

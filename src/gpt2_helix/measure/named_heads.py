@@ -20,8 +20,8 @@ MOST = 3
 def previous_token_heads(
     measure: Callable[[Callable[..., attention_only.AllHeads]], attention_only.AllHeads],
 ) -> Found:
-    """Find the heads with most attention to the previous token through attention alone."""
-    by = "attention to the previous token through attention alone"
+    """Find the heads with most attention just behind the query, through attention alone."""
+    by = "attention just behind the query, through attention alone"
     found = measure(attention_only.all_heads).attention
     return _first(by, {head: estimate.mean for head, estimate in found.items()})
 

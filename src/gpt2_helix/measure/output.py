@@ -30,6 +30,10 @@ class OnText:
     kl: dict[str, Estimate]  # KL(intact || doctored) of next-token distributions, nats.
     loss_change: dict[str, Estimate]  # Doctored minus intact loss, nats.
     same_top: dict[str, Estimate]  # Share of positions with the same most probable token.
+    # Of changes of loss in the same windows: at 100 minus five times that at 20, and at 50 minus
+    # that at 20, in nats.
+    over_five_times_20: Estimate
+    more_at_50_than_20: Estimate
 
 
 def on_text(
@@ -50,13 +54,17 @@ def on_text(
         runner, windows, runner.tables([W[:length] for W in tables.values()])
     )
     loss = np.stack([w.loss for w in found])
+    change = loss - loss[:, :1]
+    at_20, at_50, at_100 = (change[:, names.index(f"average-{k}")] for k in (20, 50, 100))
     return OnText(
         n_windows=len(windows),
         n_tokens=length,
         loss=_mean(loss[:, 0]),
         kl=_by_name(names, np.stack([w.kl for w in found])),
-        loss_change=_by_name(names, loss - loss[:, :1]),
+        loss_change=_by_name(names, change),
         same_top=_by_name(names, np.stack([w.same_top for w in found])),
+        over_five_times_20=_mean(at_100 - 5 * at_20),
+        more_at_50_than_20=_mean(at_50 - at_20),
     )
 
 

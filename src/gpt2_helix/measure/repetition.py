@@ -9,6 +9,8 @@ from jaxtyping import Float
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
+from gpt2_helix.measure import statistics
+from gpt2_helix.measure.statistics import Estimate
 from gpt2_helix.prompts import PAIR, RepetitionPrompt
 
 if TYPE_CHECKING:
@@ -28,6 +30,11 @@ class Rate:
     low: float
     high: float
     mean: float  # Mean probability.
+
+    @property
+    def sure(self) -> Estimate:
+        """The share with its interval."""
+        return Estimate(self.share, self.low, self.high, statistics.WILSON, self.n)
 
 
 @dataclass(frozen=True)
@@ -127,15 +134,6 @@ def border_effect(found: FirstWord) -> float:
 
 
 def _rate(probabilities: list[np.float32]) -> Rate:
-    from scipy.stats import binomtest  # Not above: most claims need not wait for it.
-
     values: Float[np.ndarray, " pair"] = np.array(probabilities)
-    sure = int((values > SURE).sum())
-    interval = binomtest(sure, len(values)).proportion_ci(method="wilson")
-    return Rate(
-        n=len(values),
-        share=sure / len(values),
-        low=float(interval.low),
-        high=float(interval.high),
-        mean=float(values.mean()),
-    )
+    sure = statistics.share(int((values > SURE).sum()), len(values))
+    return Rate(len(values), sure.mean, sure.low, sure.high, float(values.mean()))

@@ -19,12 +19,12 @@ from gpt2_helix.models.config import Head
 from gpt2_helix.models.readings import Readings, Tokens
 
 GROUP_SIZES = (2, 3, 5, 7, 10, 20, 30, 50, 70, 100, 200, 300)
-DOCTORINGS = (*attention_only.DOCTORINGS, "zeroed")
+DOCTORINGS = attention_only.DOCTORINGS
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Attention of the main heads to the previous token, against group size."""
+    """Attention of the main heads at -1, against group size."""
 
     attention: dict[int, ByHead]  # Group size, then head; 1 is intact.
     half_lost_at: dict[str, float | None]  # By head; see the function of this name.
@@ -32,7 +32,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class EveryHead:
-    """Attention of every head to the previous token."""
+    """Attention of every head at -1."""
 
     attention: dict[str, dict[str, float]]  # Doctoring (``zeroed``: no positions), then head.
     raw: dict[str, float]  # By head, fed W_pos as it is.
@@ -40,7 +40,7 @@ class EveryHead:
 
 @dataclass(frozen=True)
 class OtherTokens:
-    """Attention of the main heads to the previous token with other random tokens, by their kind."""
+    """Attention of the main heads at -1 with other random tokens, by their kind."""
 
     intact: dict[str, ByHead]
     averaged: dict[str, attention_only.Averaged]
@@ -135,12 +135,12 @@ def repeated_token(
 ) -> RepeatedToken:
     """Measure the main heads fed extended positional embeddings made with repeated tokens.
 
-    ``NothingToMeasureError`` if one of them, fed everything, gives the previous token nothing.
+    ``NothingToMeasureError`` if one of them, fed everything, gives the previous position nothing.
     """
     whole = intact(attention_alone, main_heads).mean(axis=0)
     if not whole.all():
         raise NothingToMeasureError(NOTHING_TO_KEEP)
     repeated = attention_alone.fed(replace(random_tokens, repeated=True))
-    entering = repeated.doctored(doctoring.INTACT, main_heads).entering
-    found, _ = extended.read_means(attention_alone, main_heads, entering)
+    reading = repeated.doctored(doctoring.INTACT, main_heads)
+    found = extended.read_means(attention_alone, main_heads, reading)[0, :, 1]
     return RepeatedToken(by_head(main_heads, found), by_head(main_heads, found / whole))

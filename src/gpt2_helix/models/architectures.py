@@ -6,11 +6,12 @@ the same, and the attention of a BERT is read from the same places.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from gpt2_helix.judging.errors import InputError
 from gpt2_helix.weights.tensors import Array, ByName
 
 W_POS = "wpe.weight"
@@ -32,6 +33,7 @@ class Architecture:
     # for zeros. Empty where the names are GPT-2's.
     names: Names = field(default_factory=dict)
     first_block: Names = field(default_factory=dict)  # The same, for what is different in block 0.
+    blocks: str = r"h\."  # Before the number of a block, in names of tensors.
     padding: int = 0  # Rows of the stored position matrix before that of the first position.
     scaled: bool = True  # Whether attention scores are divided by the square root of d_head.
     causal: bool = True  # Whether a position sees only those before it.
@@ -49,6 +51,33 @@ class Architecture:
         i, part = int(block[1]), f"h.{{i}}.{block[2]}"
         found = self.first_block.get(part, self.names[part]) if i == 0 else self.names[part]
         return tuple(source.format(i=i, before=i - 1) for source in found)
+
+    def plain(self, stored: str) -> str:
+        """The name of a tensor in a file without what may stand before it, or what it once was."""
+        name = stored.removeprefix(self.prefix)
+        for new, old in self.old_names.items():
+            if name.endswith(old):
+                return name.removesuffix(old) + new
+        return name
+
+    def check_names(self, names: Iterable[str], n_layer: int, where: str) -> None:
+        """Refuse tensors of layers that a configuration does not have, and two names for one.
+
+        ``InputError``; else what is not looked for would be left out in silence.
+        """
+        known: dict[str, str] = {}
+        for stored in names:
+            plain = self.plain(stored)
+            if (before := known.setdefault(plain, stored)) != stored:
+                raise InputError(
+                    f"{where}: expected one name for a tensor, found {before} and {stored:.160}"
+                )
+            block = re.match(rf"{self.blocks}(\d+)\.", plain)
+            if block and not int(block[1][:9]) < n_layer:
+                raise InputError(
+                    f"{where}: expected tensors of {n_layer} layers as in config.json, "
+                    f"found {stored:.160}"
+                )
 
     def stored_names(self, source: str) -> tuple[str, ...]:
         """Names that a tensor can have in a file."""
@@ -87,6 +116,8 @@ class AsGPT2(ByName):
         return np.ascontiguousarray(np.concatenate(parts, axis=-1))
 
     def __contains__(self, name: object) -> bool:
+        if name == ADDED and not self._architecture.names:
+            return False
         try:
             sources = self._architecture.sources(str(name))
         except KeyError:
@@ -172,6 +203,7 @@ ARCHITECTURES = {
             **_linear("h.{i}.mlp.c_fc", f"{_OPT}fc1"),
             **_linear("h.{i}.mlp.c_proj", f"{_OPT}fc2"),
         },
+        blocks=r"decoder\.layers\.",
         padding=2,
         activation="relu",
     ),
@@ -197,6 +229,7 @@ ARCHITECTURES = {
             **_linear("h.{i}.mlp.c_proj", f"{_BERT}output.dense"),
         },
         first_block=_linear("h.{i}.ln_1", "embeddings.LayerNorm"),
+        blocks=r"encoder\.layer\.",
         causal=False,
         activation="gelu",
         old_names={"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"},

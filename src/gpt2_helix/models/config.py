@@ -2,14 +2,19 @@
 
 import json
 import reprlib
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from pydantic import StrictInt, TypeAdapter, ValidationError
 
 from gpt2_helix.judging.claim import Found
 from gpt2_helix.judging.errors import InputError
 from gpt2_helix.models.architectures import ARCHITECTURES, Architecture
+from gpt2_helix.weights.tensors import without_twins
 
 
 class Head(NamedTuple):
@@ -22,9 +27,14 @@ class Head(NamedTuple):
         return f"L{self.layer}H{self.head}"
 
 
+def head_named(name: str) -> Head:
+    """The head that is written so."""
+    return Head(*map(int, name[1:].split("H")))
+
+
 def chosen_heads(found: Found) -> tuple[Head, ...]:
     """The heads that were found where nobody named them."""
-    return tuple(Head(*map(int, name[1:].split("H"))) for name in found.chosen)
+    return tuple(map(head_named, found.chosen))
 
 
 HEADS = ("previous_token_heads", "heads_looking_back")
@@ -37,6 +47,7 @@ HEADS_OF_GPT2_SMALL = dict(
     zip(HEADS, (MAIN_HEADS_OF_GPT2_SMALL, LOCAL_HEADS_OF_GPT2_SMALL), strict=True)
 )
 
+_PAIRS = TypeAdapter(list[tuple[StrictInt, StrictInt]])
 LARGEST = 2**20  # Bytes of a config.json.
 TOO_MANY = 100_000
 """Of layers, heads, dimensions or positions; a size is believed before any tensor is seen."""
@@ -85,12 +96,16 @@ def read_config(path: Path) -> Config:
     """Read a Hugging Face ``config.json``.
 
     ``InputError`` if there is no such file, it is no JSON object, its architecture has no learned
-    absolute positions, or a size is not a positive number.
+    absolute positions, a size is not a positive number, or a name stands twice.
     """
     try:
-        if (size := path.stat().st_size) > LARGEST:
-            raise InputError(f"{path}: expected at most {LARGEST} bytes, found {size}")
-        declared = json.loads(path.read_text(encoding="utf-8"))
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise InputError(f"{path}: expected a regular file, found another kind")
+        if found.st_size > LARGEST:
+            raise InputError(f"{path}: expected at most {LARGEST} bytes, found {found.st_size}")
+        text = path.read_text(encoding="utf-8")
+        declared = json.loads(text, object_pairs_hook=without_twins)
     except FileNotFoundError:
         raise InputError(f"{path.parent}: expected a config.json, found none") from None
     except (OSError, ValueError, RecursionError) as error:
@@ -129,6 +144,7 @@ def config_from(declared: Mapping[str, Any], path: str) -> Config:
     if declared.get(keys["n_inner"]) is None:
         declared = {**declared, keys["n_inner"]: 4 * n_embd}
     epsilon = keys.get("layer_norm_epsilon")
+    flag = partial(_flag, declared, path=path)
     return Config(
         kind,
         n_layer,
@@ -143,10 +159,10 @@ def config_from(declared: Mapping[str, Any], path: str) -> Config:
         activation=str(declared.get(keys["activation"], architecture.activation)),
         previous_token_heads=_heads(declared, "previous_token_heads", n_layer, n_head, path),
         heads_looking_back=_heads(declared, "heads_looking_back", n_layer, n_head, path),
-        scores_over_layer=declared.get("scale_attn_by_inverse_layer_idx") is True,
-        scaled=architecture.scaled and declared.get("scale_attn_weights") is not False,
-        tied=declared.get("tie_word_embeddings") is not False,
-        normed_first=declared.get("do_layer_norm_before") is not False,
+        scores_over_layer=flag("scale_attn_by_inverse_layer_idx", otherwise=False),
+        scaled=architecture.scaled and flag("scale_attn_weights", otherwise=True),
+        tied=flag("tie_word_embeddings", otherwise=True),
+        normed_first=flag("do_layer_norm_before", otherwise=True),
         windows=_windows(declared, n_layer, path) if kind == "gpt_neo" else (),
     )
 
@@ -177,15 +193,23 @@ def _heads(
 ) -> tuple[Head, ...]:
     found = declared.get(key, ())
     try:
-        heads = tuple(Head(*map(int, head)) for head in found)
-    except (TypeError, ValueError):
-        heads = (Head(-1, -1),)
-    if any(not (0 <= h.layer < n_layer and 0 <= h.head < n_head) for h in heads):
+        heads = _PAIRS.validate_python(found)
+    except ValidationError:
+        heads = [(-1, -1)]
+    sound = all(0 <= layer < n_layer and 0 <= head < n_head for layer, head in heads)
+    if not sound or len(set(heads)) < len(heads):
         raise InputError(
-            f"{path}: expected {key} as pairs of a layer below {n_layer} and a head below "
-            f"{n_head}, found {found!r}"
+            f"{path}: expected {key} as different pairs of a layer below {n_layer} and a head "
+            f"below {n_head}, found {reprlib.repr(found)}"
         )
-    return heads
+    return tuple(Head(*head) for head in heads)
+
+
+def _flag(declared: Mapping[str, Any], key: str, path: str, *, otherwise: bool) -> bool:
+    found = declared.get(key)
+    if not isinstance(found, bool | None):
+        raise InputError(f"{path}: expected {key} to be true or false, found {reprlib.repr(found)}")
+    return otherwise if found is None else found
 
 
 def _positive(

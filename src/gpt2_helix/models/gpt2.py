@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+from gpt2_helix.models.architectures import ADDED, Architecture
 from gpt2_helix.models.config import Config
 
 KEPT_WITHOUT_MLPS = re.compile(r"wpe\.weight|h\.\d+\.(ln_1\.|attn\.|mlp\.c_proj\.bias).*")
@@ -41,6 +42,28 @@ def shapes(config: Config) -> dict[str, tuple[int, ...]]:
     if not config.tied:
         found["lm_head.weight"] = (config.vocab_size, d)
     return {**found, "ln_f.weight": (d,), "ln_f.bias": (d,)}
+
+
+def of_attention(architecture: Architecture) -> re.Pattern[str]:
+    """Names, in a file of an architecture, of what its attention alone is made of."""
+    kept = KEPT_WITHOUT_MLPS.pattern
+    if architecture.names:
+        both = [*architecture.names.items(), *architecture.first_block.items()]
+        # What is added to positions is not GPT-2's, and belongs to them.
+        sources = [
+            re.escape(source).replace(r"\{i\}", r"\d+").replace(r"\{before\}", r"\d+")
+            for name, made_of in both
+            if name == ADDED or KEPT_WITHOUT_MLPS.fullmatch(name.replace("{i}", "0"))
+            for source in made_of
+        ]
+        old = [
+            source.removesuffix(re.escape(new)) + re.escape(before)
+            for new, before in architecture.old_names.items()
+            for source in sources
+            if source.endswith(re.escape(new))
+        ]
+        kept = "|".join([*sources, *old])
+    return re.compile(rf"({re.escape(architecture.prefix)})?({kept})")
 
 
 def without_mlps(config: Config) -> Config:

@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+OFFSETS = 13
+"""Of a profile: the query's own position and the twelve behind it."""
+
 
 @dataclass(frozen=True, eq=False)
 class AttentionBlock:
@@ -88,6 +91,43 @@ def mask(
 
 def to_previous(pattern: Float[np.ndarray, "*head query key"]) -> Float[np.ndarray, "*head query"]:
     """What each query gives the position before it; that of query 0 is NaN."""
+    return to_offset(pattern, 1)
+
+
+def to_offset(
+    pattern: Float[np.ndarray, "*head query key"], behind: int
+) -> Float[np.ndarray, "*head query"]:
+    """What each query gives the position this far behind it; NaN where there is none."""
     found = np.full(pattern.shape[:-1], np.nan, pattern.dtype)
-    found[..., 1:] = np.diagonal(pattern, -1, axis1=-2, axis2=-1)
+    found[..., behind:] = np.diagonal(pattern, -behind, axis1=-2, axis2=-1)
     return found
+
+
+def profile(
+    pattern: Float[np.ndarray, "*head query key"], queries: slice
+) -> Float[np.ndarray, "*head offset"]:
+    """Mean over queries of what they give the position 0, 1, .. 12 behind them.
+
+    At each offset the mean is over those queries that have a position so far behind.
+    """
+    seen = [to_offset(pattern, behind)[..., queries] for behind in range(OFFSETS)]
+    return np.asarray(np.nanmean(np.stack(seen, axis=-2), axis=-1, dtype=np.float64))
+
+
+def nearest(
+    pattern: Float[np.ndarray, "*head query key"], queries: slice
+) -> Float[np.ndarray, "*head with_and_without_itself=2"]:
+    """Share of queries that give the previous position more than any other key but position 0.
+
+    First the query itself counts as another key, as in ``measure.heads``; then it is left out.
+    """
+    at = np.arange(pattern.shape[-1])[queries]
+    rows = np.arange(len(at))
+    others = pattern[..., queries, :].copy()
+    previous = others[..., rows, at - 1]
+    others[..., rows, at - 1] = -1
+    others[..., 0] = -1
+    with_itself = previous > others.max(axis=-1)
+    others[..., rows, at] = -1
+    without = previous > others.max(axis=-1)
+    return np.stack([with_itself.mean(axis=-1), without.mean(axis=-1)], axis=-1)

@@ -6,15 +6,19 @@ output projection, (row, position, head, d_head); ``hook_mask`` is which keys ea
 (query, key). The bias of the output projection, and what MLPs add, stay.
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
 from gpt2_helix.models.config import Head
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Hook = tuple[str, Callable[..., Any]]
+Pattern = Float[np.ndarray, "query key"]
 
 
 def silence(layer: int) -> Hook:
@@ -36,7 +40,23 @@ def hold(head: Head, z: Float[np.ndarray, " d_head"]) -> Hook:
     return f"blocks.{head.layer}.attn.hook_z", held
 
 
-def replace_pattern(head: Head, pattern: Float[np.ndarray, "query key"], n_head: int) -> list[Hook]:
+def hold_all(heads: Sequence[Head], z: Float[np.ndarray, "head d_head"]) -> list[Hook]:
+    """Heads of one layer write what this says everywhere but at position 0; see ``hold``."""
+    return [hold(head, z[head.head]) for head in heads]
+
+
+def watch_z(layer: int, into: "list[Tensor]") -> Hook:
+    """Keep what the heads of a layer write, batch by batch: (row, position, head, d_head)."""
+    return f"blocks.{layer}.attn.hook_z", lambda z, hook: into.append(z.cpu())
+
+
+def average_of_past(n: int) -> Pattern:
+    """The pattern of equal weights on a position itself and all before it."""
+    pattern: Pattern = np.tril(np.ones((n, n), np.float32))
+    return pattern / pattern.sum(axis=1, keepdims=True)
+
+
+def replace_pattern(head: Head, pattern: Pattern, n_head: int) -> list[Hook]:
     """A head attends as this pattern says, whatever it reads; ``n_head`` is that of its block."""
     moved: list[Any] = []
 

@@ -31,9 +31,12 @@ class Model:
     name: str  # What errors call it.
     config: Config
     tensors: ByName  # By GPT-2's names, in its layouts; see architecture.AsGPT2.
-    digests: Mapping[str, str] = field(default_factory=dict)  # sha256 of files it comes from.
+    # sha256 of files it comes from, and of all tensors of what may be GPT-2 small.
+    digests: Mapping[str, str] = field(default_factory=dict)
     file: Callable[[str], Path | None] = lambda name: None  # Path of another file, if it has it.
     commit: str | None = None  # Of the hub repository that it comes from.
+    # Bytes of weights that came from the hub in this run, and all that there are.
+    received: Callable[[], tuple[int, int] | None] = lambda: None
     own_tokenizer: "Tokenizer | None" = None  # Instead of what its files hold.
     # The model that this is a copy of, if only their positions differ.
     elsewhere: "Model | None" = None
@@ -184,5 +187,11 @@ class Model:
                 f"{self.name}: expected {name} to hold finite numbers, "
                 f"found {(~finite).sum()} of {tensor.size} that are NaN or infinite"
             )
-        self.read[name] = sha256_of_tensor(tensor)
+        digest = sha256_of_tensor(tensor)
+        if (before := self.digests.get(name, digest)) != digest:
+            raise InputError(
+                f"{self.name}: expected {name} with sha256 {before}, as when it was opened, "
+                f"found {digest}"
+            )
+        self.read[name] = digest
         return tensor

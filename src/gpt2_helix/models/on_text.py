@@ -39,11 +39,15 @@ class WindowStatistics:
 
 @dataclass(frozen=True)
 class OnText:
-    """Every head under every doctoring, over all windows of text."""
+    """Every head under every doctoring, in each window of text; means over its queries."""
 
     # Share of queries that give the previous token more than any other key but the first token.
-    share: Float[np.ndarray, "doctoring layer head"]
-    attention: Float[np.ndarray, "doctoring layer head"]  # Mean, to the previous token.
+    share: Float[np.ndarray, "window doctoring layer head"]
+    attention: Float[np.ndarray, "window doctoring layer head"]  # To the previous token.
+    # By offset behind the query, and to the first token: of queries for which the furthest is
+    # not the first token.
+    profile: Float[np.ndarray, "window doctoring layer head offset"]
+    on_first: Float[np.ndarray, "window doctoring layer head"]
 
 
 @torch.inference_mode()
@@ -74,9 +78,16 @@ def window_statistics(
 
 @torch.inference_mode()
 def previous_token(
-    runner: Runner, windows: Int[np.ndarray, "window token"], tables: Tables, first_query: int
+    runner: Runner,
+    windows: Int[np.ndarray, "window token"],
+    tables: Tables,
+    first_query: int,
+    offsets: int = 0,
 ) -> OnText:
-    """Attention of every head to the previous token, for queries from ``first_query`` on."""
+    """Look where every head attends, for queries from ``first_query`` on.
+
+    A profile has so many ``offsets``: the query itself and those before it.
+    """
     found = []
     for window in _progress("heads", windows, len(windows)):
         tokens = runner.to_tensor(window)
@@ -85,7 +96,7 @@ def previous_token(
             seen: list[Tensor] = []
 
             def keep(layer: int, qkv: Tensor, hook: Any) -> None:
-                of_rows = [_previous_token(runner, row, layer, first_query) for row in qkv]
+                of_rows = [_previous_token(runner, row, layer, first_query, offsets) for row in qkv]
                 seen.append(torch.stack(of_rows))
 
             layers = range(runner.config.n_layer)
@@ -94,8 +105,9 @@ def previous_token(
             return torch.stack(seen, dim=1)
 
         found.append(torch.cat(list(_in_parts(run, len(tables)))))
-    share, attention = torch.stack(found).double().mean(0).unbind(-1)
-    return OnText(share.cpu().numpy(), attention.cpu().numpy())
+    numbers = torch.stack(found).double().cpu().numpy()
+    share, attention, on_first = np.moveaxis(numbers[..., :3], -1, 0)
+    return OnText(share, attention, numbers[..., 3:], on_first)
 
 
 @torch.inference_mode()
@@ -153,21 +165,30 @@ def continuations(
 
 
 def _previous_token(
-    runner: Runner, qkv: Float[Tensor, "position qkv"], layer: int, first: int
-) -> Float[Tensor, "head share_and_attention=2"]:
-    """Share and mean over queries; no pattern of all queries and keys is kept."""
+    runner: Runner, qkv: Float[Tensor, "position qkv"], layer: int, first: int, offsets: int
+) -> Float[Tensor, "head number"]:
+    """Share, attention, that to the first token and the profile, as of ``OnText``.
+
+    No pattern of all queries and keys is kept.
+    """
     n = len(qkv)
     query, key = (part[0] for part in runner.query_key(qkv[None], layer))
-    won, attention = (torch.empty(len(query), n - first, device=qkv.device) for _ in range(2))
+    near, around = [], []
     for a in range(first, n, QUERIES_AT_A_TIME):
         z = min(a + QUERIES_AT_A_TIME, n)
-        at, before = torch.arange(z - a), torch.arange(a - 1, z - 1)
+        rows = torch.arange(a, z)
+        at, before = rows - a, rows - 1
         given = scores(query[:, a:z], key[:, :z], runner.mask(z, layer)[a:])
+        pattern = given.softmax(-1)
         previous = given[:, at, before]
-        attention[:, a - first : z - first] = (previous - given.logsumexp(-1)).exp()
         given[:, at, before] = -torch.inf
-        won[:, a - first : z - first] = (previous > given[..., 1:].amax(-1)).float()
-    return torch.stack([won.mean(-1), attention.mean(-1)], dim=-1)
+        won = previous > given[..., 1:].amax(-1)
+        near.append(torch.stack([won.float(), pattern[:, at, before]], dim=-1))
+        deep = rows[rows >= offsets]
+        behind = deep[:, None] - torch.arange(offsets)
+        keys = torch.cat([torch.zeros(len(deep), 1, dtype=behind.dtype), behind], dim=1)
+        around.append(pattern[:, (deep - a)[:, None], keys])
+    return torch.cat([torch.cat(part, dim=1).mean(1) for part in (near, around)], dim=-1)
 
 
 def _compare(

@@ -8,21 +8,13 @@ OF_POSITIONS = (
     "sinusoidal",
     "one-row",
 )
-OF_WEIGHTS = (*OF_POSITIONS, "random-weights", "medium-size", "looking-back", "minilm")
-WITHOUT_ORDER = (
-    "shuffled-rows",
-    "reversed-rows",
-    "no-positions",
-    "gaussian-rows",
-    "random-walk",
-    "sinusoidal",
+OF_WEIGHTS = (
+    *OF_POSITIONS,
+    "random-weights",
+    "medium-size",
+    "local-heads-in-their-place",
+    "minilm",
 )
-"""Broken positions, with which attention alone must not find the previous token."""
-BREAK_ATTENTION_ALONE = (*WITHOUT_ORDER, "random-weights")
-"""Every claim on attention alone must be refuted on these."""
-OF_ATTENTION_ALONE = (
-    *BREAK_ATTENTION_ALONE,
-    "idle-first-layer",
-    "published-heads-in-random-order",
-)
+WITHOUT_ORDER = ("no-positions", "shuffled-rows")
+"""Positions with which heads look nowhere through attention alone: they lack what is presumed."""
 OF_BEHAVIOUR = ("shuffled-rows", "exact-positions", "untrained")

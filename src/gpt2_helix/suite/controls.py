@@ -9,15 +9,18 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from jaxtyping import Float
 
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.judging.claim import Subject
-from gpt2_helix.judging.errors import InputError
+from gpt2_helix.judging.errors import InputError, MissingInputError
 from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import helix
 from gpt2_helix.models.built import SEED, RandomWeights, open_built, segments
+from gpt2_helix.models.heads import mask, to_previous
 from gpt2_helix.models.model import Model
+from gpt2_helix.models.readings import Pattern, Rule
 from gpt2_helix.models.sources import MINILM, open_minilm
 from gpt2_helix.suite.live import Live
 from gpt2_helix.texts import TextInputs
@@ -36,13 +39,6 @@ def shuffled_rows(W_pos: Positions) -> Positions:
     """Rows 1 .. n-2 in random order."""
     rows = W_pos.copy()
     rows[1:-1] = np.random.default_rng(SEED).permutation(rows[1:-1])
-    return rows
-
-
-def reversed_rows(W_pos: Positions) -> Positions:
-    """Rows 1 .. n-2 in reverse order."""
-    rows = W_pos.copy()
-    rows[1:-1] = rows[-2:0:-1]
     return rows
 
 
@@ -95,6 +91,15 @@ def groups_one_too_large(subject: Live) -> Live:
     return subject.broken(doctor=doctor)
 
 
+def groups_of_50_for_100(subject: Live) -> Live:
+    """Averaging in groups of 50 where 100 is asked for."""
+
+    def doctor(W_pos: Positions, name: str, offset: int = 0) -> Positions:
+        return doctoring.doctor(W_pos, "average-50" if name == "average-100" else name, offset)
+
+    return subject.broken(doctor=doctor)
+
+
 def means_across_borders(subject: Live) -> Live:
     """Averaging in the right groups, but each row takes a tenth of the next row's mean."""
 
@@ -105,6 +110,16 @@ def means_across_borders(subject: Live) -> Live:
         return leaking
 
     return subject.broken(doctor=doctor)
+
+
+def averaging_wrongly(average: Callable[[int], Pattern], subject: Live) -> Live:
+    """Another pattern where the plain average of the past is asked for."""
+    return subject.broken(average=average)
+
+
+def past_and_future(n: int) -> Pattern:
+    """Equal weights on all positions."""
+    return np.full((n, n), 1 / n)
 
 
 def random_weights(subject: Live) -> Live:
@@ -119,7 +134,7 @@ def medium_size(subject: Live) -> Live:
     return subject.broken(model=Model(subject.name, config, {}))
 
 
-def looking_back(subject: Live) -> Live:
+def local_heads_in_their_place(subject: Live) -> Live:
     """The main previous-token heads replaced by copies of one that looks back by position."""
     model, source = subject.model, subject.heads_looking_back[0]
     block = model.attention(source.layer)
@@ -142,11 +157,94 @@ def looking_back(subject: Live) -> Live:
     return subject.broken(model=model.with_tensors(changed))
 
 
-def idle_first_layer(subject: Live) -> Live:
-    """Heads of layer 0 that write nothing: their output projection is zero."""
-    name, d_model = "h.0.attn.c_proj.weight", subject.model.config.n_embd
-    idle = np.zeros_like(subject.model.tensor(name, (d_model, d_model)))
-    return subject.broken(model=subject.model.with_tensors({name: idle}))
+def looking_back(subject: Live) -> Live:
+    """The main heads look positions up: where the row before the query's own lies, there they look.
+
+    They attend by the squared distance of each key's row from that of the position before the
+    query, and give it half of their attention or more while positions are intact.
+    """
+    alone = subject.attention_alone
+    rows, queries = alone.W_pos[: alone.positions], alone.queries
+    sharpness = (2.0**power for power in range(20))
+    rules = (partial(_by_distance, sharp) for sharp in sharpness)
+    enough = (rule for rule in rules if at_previous(rule(rows), queries) >= 0.5)
+    return _ruled(subject, next(enough, partial(_by_distance, 2.0**20)))
+
+
+def relative_bias(subject: Live) -> Live:
+    """The main heads attend by distance alone: ALiBi (Press et al. 2022), a quarter just behind."""
+
+    def pattern(rows: Positions) -> Pattern:
+        at = np.arange(len(rows), dtype=np.float64)
+        return _softmax_behind(0.51 * (at - at[:, None]))
+
+    return _ruled(subject, pattern)
+
+
+def at_previous(pattern: Pattern, queries: slice) -> float:
+    """Mean over queries of attention to the position before."""
+    return float(to_previous(pattern)[queries].mean())
+
+
+def _by_distance(sharpness: float, rows: Positions) -> Pattern:
+    """Attend where rows are near that of the position before the query; query 0 to itself."""
+    rows = rows.astype(np.float64)
+    wanted = np.concatenate([rows[:1], rows[:-1]])
+    squares = (wanted**2).sum(axis=1)[:, None] + (rows**2).sum(axis=1) - 2 * wanted @ rows.T
+    return _softmax_behind(-sharpness * squares)
+
+
+def _softmax_behind(scores: Pattern) -> Pattern:
+    from scipy.special import softmax  # Not above: claims on a record need not wait for it.
+
+    pattern: Pattern = softmax(scores + mask(len(scores)), axis=1)
+    return pattern
+
+
+def _ruled(subject: Live, rule: Rule) -> Live:
+    """The main heads attend so whatever the tokens, so two pairs of draws tell as much as many."""
+    broken = subject.broken(rules=dict.fromkeys(subject.main_heads, rule))
+    broken.attention_alone = replace(subject.attention_alone.few(2), rules=broken.rules)
+    return broken
+
+
+def heads_3_and_9_swapped(subject: Live) -> Live:
+    """Heads 3 and 9 of layer 0 under each other's names."""
+    weight, bias, out = _layer_0(subject, least_heads=10)
+    order = np.arange(weight.shape[-2])
+    order[[3, 9]] = 9, 3
+    return _with_layer_0(subject, weight[..., order, :], bias[..., order, :], out[..., order, :])
+
+
+def copied_head(subject: Live) -> Live:
+    """Head 9 of layer 0 in place of head 4 too, each writing half of what it wrote."""
+    weight, bias, out = (tensor.copy() for tensor in _layer_0(subject, least_heads=10))
+    for tensor in (weight, bias, out):
+        tensor[..., 4, :] = tensor[..., 9, :]
+    out[..., [4, 9], :] /= 2
+    return _with_layer_0(subject, weight, bias, out)
+
+
+QKV, BIAS, OUT = (f"h.0.attn.{name}" for name in ("c_attn.weight", "c_attn.bias", "c_proj.weight"))
+
+
+def _layer_0(subject: Live, least_heads: int) -> list[Float[np.ndarray, "*rest head d_head"]]:
+    """Tensors that ``QKV``, ``BIAS`` and ``OUT`` name, head by head."""
+    model, d = subject.model, subject.model.config.n_embd
+    n_head = model.config.n_head
+    if n_head < least_heads:
+        raise MissingInputError([f"{least_heads} heads in layer 0"], subject.name)
+    return [
+        model.tensor(QKV, (d, 3 * d)).reshape(d, 3, n_head, -1),
+        model.tensor(BIAS, (3 * d,)).reshape(3, n_head, -1),
+        model.tensor(OUT, (d, d)).T.reshape(d, n_head, -1),
+    ]
+
+
+def _with_layer_0(subject: Live, weight: Array, bias: Array, out: Array) -> Live:
+    d = subject.model.config.n_embd
+    changed = {QKV: weight.reshape(d, -1), BIAS: bias.ravel(), OUT: out.reshape(d, d).T}
+    return subject.broken(model=subject.model.with_tensors(changed))
 
 
 def published_heads_in_random_order(subject: Live) -> Live:
@@ -161,9 +259,9 @@ def published_heads_in_random_order(subject: Live) -> Live:
         found,
         intact=found.intact[every],
         averaged=found.averaged[every],
+        scores=found.scores[every],
         notebook=found.notebook[some],
     )
-    broken.attention_alone = subject.attention_alone  # The same, and costly to measure again.
     return broken
 
 
@@ -180,7 +278,6 @@ def built(name: str, subject: Live) -> Live:
 
 CONTROLS: dict[str, Callable[[Live], Live]] = {
     "shuffled-rows": partial(with_changed_positions, shuffled_rows),
-    "reversed-rows": partial(with_changed_positions, reversed_rows),
     "no-positions": partial(with_changed_positions, doctoring.zeroed),
     "gaussian-rows": partial(with_changed_positions, gaussian_rows),
     "random-walk": partial(with_changed_positions, random_walk),
@@ -191,8 +288,14 @@ CONTROLS: dict[str, Callable[[Live], Live]] = {
     "means-across-borders": means_across_borders,
     "random-weights": random_weights,
     "medium-size": medium_size,
+    "local-heads-in-their-place": local_heads_in_their_place,
     "looking-back": looking_back,
-    "idle-first-layer": idle_first_layer,
+    "relative-bias": relative_bias,
+    "groups-of-50-for-100": groups_of_50_for_100,
+    "average-of-past-and-future": partial(averaging_wrongly, past_and_future),
+    "itself-alone": partial(averaging_wrongly, np.eye),
+    "heads-3-and-9-swapped": heads_3_and_9_swapped,
+    "copied-head": copied_head,
     "published-heads-in-random-order": published_heads_in_random_order,
     "minilm": minilm,
     "exact-positions": partial(built, "exact-positions"),

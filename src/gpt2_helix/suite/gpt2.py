@@ -5,18 +5,27 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gpt2_helix.judging.claim import Subject
+from gpt2_helix.judging.collect import declared
 from gpt2_helix.judging.report import Report
 from gpt2_helix.judging.suite import Figure, Suite
+from gpt2_helix.places import CLAIMS
 from gpt2_helix.suite.controls import broken_copy
 from gpt2_helix.suite.statements import STATEMENTS, WORDS
-from gpt2_helix.suite.subjects import is_replication, weaker_evidence
+from gpt2_helix.suite.subjects import (
+    explored,
+    is_replication,
+    said_of_weights,
+    weaker_evidence,
+)
 
 
-def suite_on(data: Path, opened: Callable[[], Subject], figures: Path | None = None) -> Suite:
+def suite_on(
+    data: Path, opened: Callable[[], Subject], claims: Path = CLAIMS, figures: Path | None = None
+) -> Suite:
     """Bind the engine to GPT-2.
 
     ``data`` holds records by subject, with weaker evidence on the same model among them;
-    ``figures`` the drawn figures, if a page is to show them.
+    ``claims`` all claims; ``figures`` the drawn figures, if a page is to show them.
     """
     return Suite(
         statements=STATEMENTS,
@@ -24,6 +33,9 @@ def suite_on(data: Path, opened: Callable[[], Subject], figures: Path | None = N
         control=broken_copy,
         weaker=lambda subject: weaker_evidence(subject, data),
         is_replication=is_replication,
+        explored=explored,
+        identity=said_of_weights,
+        claims=lambda: [claim for _, _, claim in declared(claims)],
         figures=lambda report: figures_of(report, figures) if figures else (),
         words=WORDS,
     )

@@ -1,8 +1,8 @@
 """A model that is measured in this run, with all that a measurement can ask for."""
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,11 +15,12 @@ from gpt2_helix import doctoring, parameters, prompts, texts
 from gpt2_helix.judging import records
 from gpt2_helix.judging.claim import Found, Subject
 from gpt2_helix.judging.errors import MissingInputError
-from gpt2_helix.measure import named_heads
+from gpt2_helix.measure import cause, named_heads
 from gpt2_helix.measure.agreement import PublishedHeads
-from gpt2_helix.models.config import HEADS_OF_GPT2_SMALL, Head, chosen_heads
+from gpt2_helix.models.config import HEADS_OF_GPT2_SMALL, Head, chosen_heads, head_named
+from gpt2_helix.models.interventions import Pattern, average_of_past
 from gpt2_helix.models.model import Model
-from gpt2_helix.models.readings import Readings, Tokens
+from gpt2_helix.models.readings import Readings, Rule, Tokens
 from gpt2_helix.suite.published import published_heads
 from gpt2_helix.texts import TextInputs
 from gpt2_helix.weights.pins import is_gpt2_small
@@ -36,6 +37,10 @@ class Live(Subject):
     model: Model
     material: TextInputs  # Text to run through it.
     doctor: Callable[..., doctoring.Positions] = doctoring.doctor
+    # What "plain average" means: the pattern for a number of positions.
+    average: Callable[[int], Pattern] = average_of_past
+    # Heads that attend by a rule, through attention alone.
+    rules: Mapping[Head, Rule] = field(default_factory=dict)
     published_in: Path | None = None  # What others measured of it, if anyone did.
     intact: "Live | None" = None  # What this is a broken copy of.
 
@@ -57,20 +62,33 @@ class Live(Subject):
     def measure(self, measurement: Callable[..., Result]) -> Result:
         """Call a measurement once, with what its parameters name.
 
-        Those that only go by name are choices of ``params.yaml``; the others are attributes.
+        Those that only go by name are choices of ``params.yaml``; the others are attributes. A
+        broken copy that has all of these from the intact subject has its result too.
         """
         if measurement not in self._measured:
-            chosen = parameters.of(records.family(measurement))
-            arguments = {}
-            for name, named in inspect.signature(measurement).parameters.items():
-                owner = self if hasattr(type(self), name) else self.model
-                by_name = named.kind is named.KEYWORD_ONLY
-                arguments[name] = chosen[name] if by_name else getattr(owner, name)
-            # One thread for numpy: sums are then the same on every machine, and matrices this
-            # small gain nothing from more. torch has threads of its own.
-            with threadpool_limits(1, user_api="blas"):
-                self._measured[measurement] = measurement(**arguments)
+            self._measured[measurement] = self._measure(measurement)
         return self._measured[measurement]
+
+    def _measure(self, measurement: Callable[..., Result]) -> Result:
+        chosen = parameters.of(records.family(measurement))
+        named = inspect.signature(measurement).parameters.values()
+        asked = [one.name for one in named if one.kind is not one.KEYWORD_ONLY]
+        arguments = {name: self._attribute(name) for name in asked}
+        whole = self.intact
+        if (
+            whole
+            and whole.model is self.model
+            and all(_same(found, whole._attribute(name)) for name, found in arguments.items())
+        ):
+            return whole.measure(measurement)  # What is broken has no part in it.
+        choices = {one.name: chosen[one.name] for one in named if one.kind is one.KEYWORD_ONLY}
+        # One thread for numpy: sums are then the same on every machine, and matrices this
+        # small gain nothing from more. torch has threads of its own.
+        with threadpool_limits(1, user_api="blas"):
+            return measurement(**arguments, **choices)
+
+    def _attribute(self, name: str) -> Any:
+        return getattr(self if hasattr(type(self), name) else self.model, name)
 
     @property
     def random_tokens(self) -> Tokens:
@@ -83,11 +101,22 @@ class Live(Subject):
 
         ``MissingInputError`` if it has too few positions, or ``without_mlps`` cannot be made.
         """
-        model, chosen = self.model, parameters.of("attention_only")
+        model, chosen, whole = self.model, parameters.of("attention_only"), self.intact
+        if whole and whole.model is model and whole.rules == self.rules:
+            alone = whole.attention_alone  # The same, and costly to run again.
+            return alone if self.doctor is whole.doctor else alone.doctoring_by(self.doctor)
         runner = model.without_mlps
         positions, queries = self._window()
         tokens = self.random_tokens.draw(chosen["draws"], positions, model.config.n_embd)
-        return Readings(runner, model.reached, model.W_pos, tokens, queries)
+        return Readings(
+            runner,
+            model.reached,
+            model.W_pos,
+            tokens,
+            queries,
+            doctor=self.doctor,
+            rules=self.rules,
+        )
 
     def on_text(self) -> "Live":
         """The same subject, with the whole model on text in place of attention alone.
@@ -153,6 +182,19 @@ class Live(Subject):
         """The heads of layer 0 that look just behind; see ``_heads``."""
         return (self.intact or self)._heads("heads_looking_back")
 
+    @property
+    def heads_by_cost(self) -> tuple[Head, ...]:
+        """The heads of layer 0, that which does most for the main heads first; found in each copy.
+
+        See ``cause.costs``.
+        """
+        return tuple(map(head_named, self.measure(cause.costs).cost))
+
+    @property
+    def leading_head(self) -> Head:
+        """The first of ``heads_by_cost``."""
+        return self.heads_by_cost[0]
+
     def _heads(self, name: str) -> tuple[Head, ...]:
         """Heads that the configuration or the post names, or else those that are found.
 
@@ -170,3 +212,8 @@ class Live(Subject):
         if name not in self.found:
             self.found[name] = self.measure(named_heads.BY_NAME[name])
         return chosen_heads(self.found[name])
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two arguments are the same object, or equal heads."""
+    return one is other or (isinstance(one, tuple) and one == other)

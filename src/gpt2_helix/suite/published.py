@@ -14,13 +14,14 @@ from gpt2_helix.measure.heads import AVERAGED
 def published_heads(folder: Path) -> PublishedHeads:
     """Read it; ``MissingInputError`` if it is not recorded there."""
     try:
-        pictures, notebook = (
+        pictures, notebook, scores = (
             records.load(folder / name / "published.json").measured
-            for name in ("pictures", "notebook")
+            for name in ("pictures", "notebook", "scores")
         )
         shown = pictures["windows"]["by_doctoring"]
         intact, averaged = (shown[name]["attention"] for name in (INTACT, AVERAGED))
         on_first = notebook["prompts"]["by_prompt"]["first"]["attention"]
+        scored = scores["scores"]["attention"]
     except (FileNotFoundError, KeyError) as absent:
         raise MissingInputError([f"published attention ({absent})"], str(folder)) from None
     return PublishedHeads(
@@ -29,4 +30,5 @@ def published_heads(folder: Path) -> PublishedHeads:
         np.array(list(averaged.values())),
         list(on_first),
         np.array(list(on_first.values())),
+        np.array([scored[head] for head in intact]),
     )

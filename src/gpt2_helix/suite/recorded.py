@@ -13,6 +13,7 @@ from gpt2_helix.measure import (
     architecture,
     attention_only,
     averaging,
+    cause,
     extended,
     heads,
     helix,
@@ -20,10 +21,11 @@ from gpt2_helix.measure import (
     output,
     patterns,
     positions,
+    rebuilt,
     repetition,
     sensitivity,
 )
-from gpt2_helix.suite.control_lists import OF_ATTENTION_ALONE, OF_BEHAVIOUR, OF_WEIGHTS
+from gpt2_helix.suite.control_lists import OF_BEHAVIOUR, OF_WEIGHTS, WITHOUT_ORDER
 
 Measurements = tuple[Callable[..., Any], ...]
 
@@ -46,9 +48,26 @@ OF_ATTENTION = (
     attention_only.main_heads,
     attention_only.all_heads,
     attention_only.averaged,
-    attention_only.first_layer,
 )
-ATTENDS = (attention_only.main_heads, attention_only.first_layer)
+RIVALS = ("looking-back", "relative-bias", "groups-of-50-for-100")
+INTERVENTIONS = (
+    "average-of-past-and-future",
+    "itself-alone",
+    "heads-3-and-9-swapped",
+    "copied-head",
+)
+"""Rivals of ``cause`` alone: what they presume is measured here."""
+BY_RULE = (
+    cause.first_layer,
+    cause.causal_mask,
+    cause.local_heads,
+    cause.all_but_local_heads,
+    cause.three_components,
+    cause.ten_components,
+    cause.direct_path,
+)
+REBUILT = (rebuilt.curve, rebuilt.rebuilt, rebuilt.in_larger_groups)
+LEADS = (cause.costs, cause.one_head, cause.plain_average)
 RECORDED = {
     "architecture": all_of(architecture.heads, controls=OF_WEIGHTS),
     "positions": all_of(positions.learned, controls=OF_WEIGHTS),
@@ -61,19 +80,40 @@ RECORDED = {
     "kernels": all_of(kernels.local_heads, kernels.main_heads, controls=OF_WEIGHTS),
     "attention_only": Family(
         OF_ATTENTION,
-        # Most broken copies attend nowhere, which refutes every claim. On a model that looks
-        # positions up, reversed rows serve as well.
-        dict.fromkeys(OF_ATTENTION_ALONE, ATTENDS)
-        | {"reversed-rows": (*ATTENDS, attention_only.averaged)},
+        # What lacks what is presumed is asked no more; rivals attend, and then fail.
+        dict.fromkeys(
+            (*WITHOUT_ORDER, *INTERVENTIONS, "published-heads-in-random-order"),
+            (attention_only.main_heads,),
+        )
+        | dict.fromkeys(RIVALS, (attention_only.main_heads, attention_only.averaged)),
     ),
     "agreement": Family(
         (agreement.rank_correlation, agreement.order_without_positions),
+        {"published-heads-in-random-order": (agreement.rank_correlation,)},
+    ),
+    "extended": all_of(extended.fed, extended.fed_averaged, controls=RIVALS),
+    "cause": Family(
+        (
+            *BY_RULE,
+            cause.other_layers,
+            *LEADS,
+            cause.beside,
+            cause.rule,
+        ),
+        {
+            **dict.fromkeys(("looking-back", "relative-bias"), BY_RULE),
+            **dict.fromkeys(("average-of-past-and-future", "itself-alone"), LEADS),
+            "heads-3-and-9-swapped": (cause.local_heads, cause.all_but_local_heads),
+            "copied-head": (cause.costs, cause.one_head),
+        },
+    ),
+    "rebuilt": Family(
+        (*REBUILT, rebuilt.by_layer),
         dict.fromkeys(
-            ("random-weights", "published-heads-in-random-order"),
-            (agreement.rank_correlation,),
+            ("shuffled-rows", "gaussian-rows", "groups-of-50-for-100"),
+            REBUILT,
         ),
     ),
-    "extended": all_of(extended.fed, extended.fed_averaged, controls=("reversed-rows",)),
     "sensitivity": all_of(
         sensitivity.sweep,
         sensitivity.every_head,
@@ -83,8 +123,14 @@ RECORDED = {
     "attention_whole": Family(
         (*OF_ATTENTION, extended.fed, extended.fed_averaged), {}, on_text=True
     ),
-    "output": all_of(output.on_text, controls=OF_BEHAVIOUR),
-    "heads": all_of(heads.all_heads, heads.main_heads, heads.survival, controls=OF_BEHAVIOUR),
+    "output": all_of(output.on_text, controls=(*OF_BEHAVIOUR, "no-positions")),
+    "heads": all_of(
+        heads.all_heads,
+        heads.main_heads,
+        heads.profiles,
+        heads.survival,
+        controls=OF_BEHAVIOUR,
+    ),
     "repetition": all_of(repetition.first_word, controls=OF_BEHAVIOUR),
     "patterns": all_of(patterns.of_main_heads),
 }

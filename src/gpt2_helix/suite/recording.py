@@ -1,7 +1,7 @@
 """Writing what ``recorded`` lists to a subject's folder in ``data/``."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from rich.progress import track
@@ -14,13 +14,12 @@ from gpt2_helix.judging.errors import (
     MissingInputError,
     NothingToMeasureError,
 )
-from gpt2_helix.models.architectures import W_POS
+from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.suite import controls
 from gpt2_helix.suite.live import Live
 from gpt2_helix.suite.recorded import RECORDED
-from gpt2_helix.suite.subjects import open_subject
-from gpt2_helix.weights.pins import GPT2_SMALL_TENSORS, HUB_MODELS
-from gpt2_helix.weights.tensors import WEIGHTS
+from gpt2_helix.suite.subjects import DEFAULT, identity, open_subject
+from gpt2_helix.weights.pins import CONFIG, HUB_MODELS, W_POS, differing, is_gpt2_small
 
 
 def open_live(spec: str, weights: str | None) -> Live:
@@ -31,8 +30,7 @@ def open_live(spec: str, weights: str | None) -> Live:
         raise InputError(f"{spec}: expected weights to measure, found none")
     if pinned:
         subject.name = spec
-        _check(subject, "config.json", pinned.sha256.get("config.json"))
-        _check(subject, W_POS, pinned.W_pos_sha256)
+    _check_identity(subject)
     return subject
 
 
@@ -55,7 +53,11 @@ def record_or_keep(
 
 
 def record(subject: Live, name: str, folder: Path) -> Path:
-    """Record a family; a control that lacks the tensors is left out of the record."""
+    """Record a family; a control that lacks the tensors is left out of the record.
+
+    ``InputError``, before anything is measured, if the folder is another subject's.
+    """
+    check_folder_of(subject, folder)
     family = RECORDED[name]
     model = subject.on_text() if family.on_text else subject
     measured = {m: model.measure(m) for m in family.measurements}
@@ -63,9 +65,11 @@ def record(subject: Live, name: str, folder: Path) -> Path:
         family.controls.items(), f"{name:14}", disable=not sys.stderr.isatty(), transient=True
     )
     of_controls = {control: _results(control, subject, some) for control, some in asked}
-    _check_what_was_read(subject)
-    used = {**subject.digests, **subject.model.read}
-    used.pop(WEIGHTS, None)  # The digests of the tensors say more: a partial file is as good.
+    _check_identity(subject)
+    # Of the files, the configuration: of weights the digests of the tensors that were read say
+    # more, as a partial file is as good.
+    files = {name: sha256 for name, sha256 in subject.digests.items() if name.startswith(CONFIG)}
+    used = {**files, **subject.model.read}
     return records.write(
         folder,
         name,
@@ -96,21 +100,45 @@ def _results(
     return results
 
 
-def _check(subject: Live, name: str, expected: str | None) -> None:
-    """Refuse a file or tensor whose digest is not the pinned one; None if none is pinned."""
-    found = {**subject.digests, **subject.model.read}.get(name)
-    if expected is not None and found != expected:
-        raise InputError(f"expected {subject.name}'s {name} with sha256 {expected}, found {found}")
-
-
-def _check_what_was_read(subject: Live) -> None:
-    """Refuse to record as a pinned model what was measured on other tensors."""
+def _check_identity(subject: Live) -> None:
+    """Refuse what goes by the name of a model whose tensors are pinned, and holds others."""
     pinned = HUB_MODELS.get(subject.name)
-    if pinned is None or not pinned.sha256:
+    if pinned is None or not pinned.tensors:
         return
-    if subject.digests.get(WEIGHTS) == pinned.sha256[WEIGHTS]:
-        return  # The whole file is the pinned one.
-    for name in subject.model.read:
-        if name not in GPT2_SMALL_TENSORS:  # No digest is known for it but that of the file.
-            _check(subject, WEIGHTS, pinned.sha256[WEIGHTS])
-        _check(subject, name, GPT2_SMALL_TENSORS[name])
+    wrong = differing(subject.digests)
+    if W_POS not in subject.digests:
+        raise MissingInputError([W_POS], subject.name)
+    for name, expected in wrong.items():
+        raise InputError(
+            f"expected {subject.name}'s {name} with sha256 {expected or 'of no such tensor'}, "
+            f"found {subject.digests[name]}; {identity(subject.digests)}"
+        )
+
+
+def check_folder_of(subject: Live, folder: Path) -> None:
+    """Refuse to put records among those of another subject: ``InputError``.
+
+    A folder of the subject's name is its own, whatever was recorded there: it may have been trained
+    again. That of GPT-2 small takes no other weights.
+    """
+    before: Mapping[str, str] = {}
+    if any(folder.glob("*.json")):
+        recorded = RecordedSubject(folder.name, folder)
+        if recorded.source:
+            raise InputError(
+                f"--into: expected no records of what others published, found {folder}"
+            )
+        before = recorded.digests
+    if is_gpt2_small(before) or folder.resolve() == (places.DATA / DEFAULT).resolve():
+        if not is_gpt2_small(subject.digests):
+            raise InputError(
+                f"--into: expected GPT-2 small for {folder}, found {subject.name}, "
+                f"{identity(subject.digests)}"
+            )
+        return
+    for name in sorted(before.keys() & subject.digests.keys()):
+        if before[name] != subject.digests[name] and subject.name != folder.name:
+            raise InputError(
+                f"--into: expected no records of another subject, found {folder}, made with "
+                f"{name} {before[name]:.8}, not {subject.digests[name]:.8} as {subject.name} has"
+            )

@@ -1,61 +1,180 @@
-"""The statements of Yedidia's post that the claims test, in this project's words.
+"""The statements that the claims test, in this project's words; what was found on each.
 
-Each claim carries one of these names. A reader asks whether a statement is so; the claims say how
-that is measured.
+Most are of Yedidia's post; those marked as ours are not. Each claim carries the name of one. A
+reader asks whether a statement is so; the claims say how that is measured, and the finding gives
+their numbers in a sentence.
 """
 
 import re
 
-from gpt2_helix.judging.suite import Statement, Words
+from gpt2_helix.judging.suite import Finding, Statement, Words
 
 STATEMENTS = {
     "heads": Statement(
         "GPT-2 small has 12 attention heads in each of 12 layers.",
-        ("architecture.144-heads", "heads"),
+        ["{architecture.144-heads/layers} x {architecture.144-heads/heads_a_layer}"],
     ),
     "learned": Statement(
         "Its position vectors are learned, 1024 of them.",
-        ("positions.learned-1024", "positions"),
+        [
+            "{positions.learned-1024/positions} stored rows; no table of sinusoids gives the last "
+            "{positions.learned-1024/beyond_sinusoids:.0%}",
+        ],
     ),
     "helix": Statement(
         "They form a helix in their three leading principal components.",
-        ("helix.circle", "turns"),
+        [
+            "{helix.three-components/explained:.0%} of the variance",
+            "{helix.circle/turns:.1f} turns",
+            "beside random curves p = {helix.not-phantom/p_value:.2g}",
+        ],
     ),
     "averaging": Statement(
-        "Averaged in groups, positions of a group share one vector, and it stays on the helix.",
-        ("averaging.stays-on-the-helix", "distance_at_10"),
+        "Averaged in groups, positions stay on the helix.",
+        [
+            "means of ten lie {averaging.stays-on-the-helix/distance_at_10:.2%} of its radius "
+            "off, of a hundred {averaging.stays-on-the-helix/distance_at_100:.0%}",
+        ],
     ),
     "unchanged": Statement(
         "Averaged in groups of 5, 10 or 20, the output hardly changes.",
-        ("output.unchanged-to-20", "loss_change_20"),
+        [
+            "at 20 the loss changes by {output.unchanged-to-20/loss_change_20:.3f} nats a token, "
+            "{output.unchanged-to-20/same_top_20:.0%} of first choices stay",
+        ],
     ),
     "breaks": Statement(
-        "Between groups of 50 and 100 it breaks.",
-        ("output.breaks-by-100", "loss_change_100"),
+        "In groups of about 50 to 100 it starts to break down.",
+        [
+            "at 100 the loss grows by {output.breaks-by-100/loss_change_100:.2f} nats",
+            "the main heads, attention alone, keep {attention-only.breaks-by-100/kept_50:.0%} at "
+            "50, {attention-only.breaks-by-100/kept_100:.0%} at 100",
+        ],
     ),
     "repeats": Statement(
-        "Asked to repeat two words, it is 99 % sure of the first, averaged or not.",
-        ("repetition.survives-averaging", "probability"),
+        "Repeating two words it is 99 % sure of the first, averaged or not.",
+        [
+            "{repetition.first-word/probability:.1%} sure",
+            "averaged {repetition.survives-averaging/probability:.1%}",
+        ],
     ),
     "previous-token": Statement(
-        "The main previous-token heads keep working when positions are averaged.",
-        ("heads.survive-averaging", "kept_share"),
+        "Averaged, the main previous-token heads keep working.",
+        [
+            "by 10, author's pictures: {heads.survive-averaging/kept_attention:.0%} kept",
+            "by 20, attention alone: {attention-only.survives-averaging/kept_20:.0%}",
+        ],
     ),
     "not-by-position": Statement(
-        "So they do not look up the previous position in the position vectors.",
-        ("kernels.main-heads-ignore-raw-positions", "previous"),
+        "They do not look up the previous position in the position vectors.",
+        [
+            "fed these alone they give it "
+            "{kernels.main-heads-ignore-raw-positions/previous:max .0%}",
+            "layer 0 silenced: {cause.first-layer/kept:.0%} kept",
+        ],
     ),
     "backwards": Statement(
-        "Attention that only looks backwards still points them to nearby tokens.",
-        ("kernels.averaging", "look_back_at_10"),
+        "That attention looks only backwards makes up for averaging.",
+        [
+            "intact, no mask in layer 0: {cause.causal-mask/kept:.0%} kept",
+            "plain past average: {cause.plain-average/kept:.0%}",
+        ],
     ),
     "extended": Statement(
-        "Early layers build extended positional embeddings, and later heads use those.",
-        ("extended.enough", "from_extended"),
+        "Early layers build extended positional embeddings, which later heads use.",
+        [
+            "fed these alone: {extended.enough/from_extended:.0%} kept",
+            "rebuilt at 20: {cause.rebuilt/share_20:.0%}",
+        ],
+    ),
+    "alone": Statement(
+        "Attention alone makes them look near; to pick the token before takes more.",
+        ["they prefer it for {attention-only.not-previous/share:.0%} of queries"],
+        ours=True,
+    ),
+    "one-head": Statement(
+        "Most of it is done by one head of layer 0, which averages the past.",
+        [
+            "held at its mean it costs {cause.one-head/cost:.0%} on average; any other at most "
+            "{cause.one-head/cost_of_next:.0%}"
+        ],
+        ours=True,
+    ),
+    "local": Statement(
+        "Layer 0 has heads that look just behind; little of it depends on them.",
+        [
+            "held, {cause.local-heads-idle/local_held:.0%} kept; with the others held "
+            "{cause.local-heads-idle/others_held:.0%}",
+        ],
+        ours=True,
+    ),
+    "components": Statement(
+        "The helix's three components are not enough for it; ten are.",
+        ["{cause.components/on_3:.0%} kept on three, {cause.components/on_10:.0%} on ten"],
+        ours=True,
     ),
 }
+FOUND = (
+    Finding(
+        "helix.circle",
+        "Positions are a helix",
+        "{helix.three-components/explained:.0%} of the variance in 3-D, "
+        "{helix.circle/turns:.1f} turns",
+        "random curves: p = {helix.not-phantom/p_value:.2g}",
+    ),
+    Finding(
+        "attention-only.survives-averaging",
+        "Averaged by 20, the main heads go on looking just behind",
+        "{attention-only.survives-averaging/kept_20:.0%} kept",
+        "by 100 {attention-only.breaks-by-100/kept_100:.0%}; no positions "
+        "{attention-only.survives-averaging/kept_without_positions:.0%}",
+    ),
+    Finding(
+        "cause.one-head",
+        "One head of layer 0 does most of it: it averages the past",
+        "held at its mean it costs {cause.one-head/cost:.0%} on average, positions intact",
+        "any other at most {cause.one-head/cost_of_next:.0%}",
+    ),
+    Finding(
+        "cause.causal-mask",
+        "It takes the causal mask in layer 0",
+        "{cause.causal-mask/kept:.0%} kept without it, positions intact",
+        "{cause.plain-average/kept:.0%} if that head averages the past plainly",
+    ),
+    Finding(
+        "heads.survive-averaging",
+        "In the whole model, by the author's pictures, groups of ten change the heads little",
+        "{heads.survive-averaging/kept_attention:.0%} of attention to the previous token kept",
+        "no offset of their attention moves by more than "
+        "{heads.survive-averaging/profile_moved:max .3f}",
+    ),
+    Finding(
+        "attention-only.not-previous",
+        "Attention alone looks near, not at the token before",
+        "the heads prefer it for {attention-only.not-previous/share:.0%} of queries",
+        "in the whole model {heads.main-previous-token/share:.0%}",
+    ),
+)
+SHIPPED = {
+    "mini": [
+        "a foil, trained to repeat",
+        "it gives the first of two words {repetition.first-word/probability:min .1%}, but needs "
+        "exact positions: in groups of five "
+        "{repetition.survives-averaging/probability:max .1%} at most",
+    ],
+    "text": [
+        "a foil, trained on plain text alone",
+        "it hardly needs positions: in groups of 20 its loss changes by "
+        "{output.unchanged-to-20/loss_change_20:.3f} nats a token",
+    ],
+}
+"""On models that ship: what they are for, and what was found."""
 WORDS = Words(
     said_by="the post",
+    found=FOUND,
+    subjects=SHIPPED,
+    note="kept: of attention at offset -1. Attention alone: no MLPs, random tokens. "
+    "Described: its bounds were set after looking.",
     needs={
         "config": "a config.json",
         "P": "the position matrix",
@@ -66,6 +185,6 @@ WORDS = Words(
     },
     replication="a replication: not GPT-2 small",
     digests=re.compile(r"wpe|position|\.(json|safetensors|bin)$"),
-    unblocked_by="--subject gpt2 and a network, or --subject FOLDER",
+    unblocked_by="--subject gpt2 online, or FOLDER",
     unblocked_by_on_replication="--subject FOLDER",
 )

@@ -6,6 +6,7 @@ A checkpoint is a pickle in a zip archive, and a pickle can call any function. P
 
 import io
 import os
+import pickletools
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -86,7 +87,10 @@ class CheckpointFile(Tensors):
                 elif name in ("data.pkl", "version", "byteorder"):
                     if record.file_size > LARGEST_PICKLE:
                         raise ValueError(f"{name} has {record.file_size} bytes")
-                    archive.writestr(record.filename, self._archive.read(record))
+                    content = self._archive.read(record)
+                    if name == "data.pkl":
+                        _check_numbers(content)
+                    archive.writestr(record.filename, content)
         with zipfile.ZipFile(empty) as archive:
             # A record begins after a header of 30 bytes and its name.
             offsets = {
@@ -106,7 +110,24 @@ def _by_name(loaded: Any) -> "dict[str, Tensor]":
         for name, tensor in loaded.items()
     ):
         raise ValueError(f"a {type(loaded).__name__} of something else")
+    for name, tensor in loaded.items():
+        # A sparse tensor has no storage, and one without numbers none in the archive; others are
+        # views that turn the sign of what is stored.
+        if tensor.layout != torch.strided or tensor.is_neg():
+            raise ValueError(f"{name:.80}, which is not stored as it is")
+        if tensor.untyped_storage()._checkpoint_offset is None and tensor.numel():
+            raise ValueError(f"{name:.80} without numbers, as on the device meta")
     return dict(loaded)
+
+
+def _check_numbers(pickled: bytes) -> None:
+    """Refuse a pickle with a negative number: sizes, strides and offsets have none.
+
+    PyTorch refuses a negative stride, but on the device ``meta`` it takes it for another.
+    """
+    for _, number, _ in pickletools.genops(pickled):
+        if isinstance(number, int) and number < 0:
+            raise ValueError(f"a stride, size or offset of {number}")
 
 
 @contextmanager

@@ -1,32 +1,37 @@
-"""Models on the Hugging Face hub: whole files, or no more of them than the positions.
+"""Models on the Hugging Face hub: whole files, or no more of them than is read.
 
 Addresses, caches, credentials and downloads are huggingface_hub's, so that ``HF_HOME``,
 ``HF_ENDPOINT``, ``HF_TOKEN``, ``HF_HUB_OFFLINE`` and ``HF_HUB_ETAG_TIMEOUT`` mean what they mean
 everywhere, and a file is downloaded once for all programs. Added here: a limit on the time for
-the first answer, digests, errors of one line, and the positions read alone.
+the first answer, digests, errors of one line, and tensors that are read alone.
 """
 
+import math
 import multiprocessing
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import huggingface_hub as hf
 from huggingface_hub import constants
-from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils import (  # type: ignore[attr-defined]
+    build_hf_headers,
+    validate_repo_id,
+)
 from huggingface_hub.utils.sha import git_hash
 from safetensors.numpy import save_file
 
 from gpt2_helix.judging.errors import HubUnreachableError, InputError, MissingInputError
 from gpt2_helix.weights.files import KINDS, open_weights
-from gpt2_helix.weights.pins import HubModel
+from gpt2_helix.weights.pins import W_POS, HubModel
 from gpt2_helix.weights.ranged import NoSuchFileError, RangedFile, refusing
 from gpt2_helix.weights.tensors import Array, SafetensorsFile, Tensors, sha256_of_tensor
 from gpt2_helix.weights.versions import CACHE, sha256_of_version
@@ -55,15 +60,23 @@ class Repository:
         self.model = model
         self._token: bool | None = None
         """None sends the user's token, as huggingface_hub does; False, once it is refused, none."""
+        self._downloaded = False
+        """Whether the file of weights was received whole."""
         self._announced = cache(self._ask)
         """What the hub says of a file at a revision, asked once."""
 
     @cached_property
     def commit(self) -> str:
         """The commit; that of a branch or a tag is kept from when it was first read."""
+        return self.known_commit or self.fetch("config.json", self.model.revision).parent.name
+
+    @property
+    def known_commit(self) -> str | None:
+        """The commit, if it is known without asking the hub."""
         if COMMIT.fullmatch(self.model.revision):
             return self.model.revision
-        return self.fetch("config.json", self.model.revision).parent.name
+        found = self._cached("config.json", self.model.revision)
+        return found.parent.name if found else None
 
     @property
     def cached_weights(self) -> str | None:
@@ -71,24 +84,42 @@ class Repository:
         return next(filter(self._cached, KINDS), None)
 
     @cached_property
-    def whole(self) -> Tensors:
-        """The tensors of the file of weights, which is downloaded if it is not cached."""
-        return open_weights(self.fetch(self._weights))
+    def weights(self) -> Path:
+        """Path of the file of weights, which is downloaded if it is not cached."""
+        return self.fetch(self._weights)
 
-    @property
-    def tensors(self) -> Tensors:
-        """The same tensors: the whole file if it is cached, or else in part."""
-        return self.whole if self.cached_weights else self.part
+    @cached_property
+    def whole(self) -> Tensors:
+        """The tensors of that file."""
+        return open_weights(self.weights)
 
     @cached_property
     def part(self) -> Tensors:
-        """The same tensors, each received when it is read."""
+        """The same tensors, each received from the hub when it is read."""
+        return KINDS[self._weights](self._remote, f"{self.model.repo}/{self._weights}")
+
+    @cached_property
+    def _remote(self) -> RangedFile:
+        """The file of weights on the hub."""
         where = f"{self.model.repo}/{self._weights}"
         size = self._announced(self._weights, self.commit).size
         url = hf.hf_hub_url(self.model.repo, self._weights, revision=self.commit)
         headers = build_hf_headers(token=self._token)
-        file = RangedFile(url, headers, size, where, ANSWER_WITHIN_S)
-        return KINDS[self._weights](file, where)
+        return RangedFile(url, headers, size, where, ANSWER_WITHIN_S)
+
+    @property
+    def received(self) -> tuple[int, int] | None:
+        """Bytes of the file of weights that were received in this run, and all that it has.
+
+        None if nothing was, as all that was read is kept here.
+        """
+        # What cached_property has made already: to ask would begin to receive.
+        made: dict[str, Any] = vars(self)
+        remote: RangedFile | None = made.get("_remote")
+        size = made["weights"].stat().st_size if "weights" in made else 0
+        whole = size if self._downloaded else 0
+        part = remote.received if remote else 0
+        return (whole + part, int(remote.size) if remote else size) if whole + part else None
 
     def fetch(self, filename: str, revision: str | None = None) -> Path:
         """Path of a file, of the commit by default; from the cache or downloaded, and checked."""
@@ -112,6 +143,7 @@ class Repository:
         except InputError:
             path.resolve().unlink()
             raise
+        self._downloaded |= filename in KINDS
         return path
 
     @cached_property
@@ -167,71 +199,124 @@ class Repository:
         return self._metadata(url)
 
 
+def is_repository(repo: str, revision: str) -> bool:
+    """Whether the hub can have a repository of this name, and a revision of that."""
+    try:
+        validate_repo_id(repo)
+    except HFValidationError:
+        return False
+    return "/" in repo and re.fullmatch(r"(?!.*\.\.)[\w./+-]{0,200}", revision) is not None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What is read of a file of weights by itself, by the names that it may have there."""
+
+    positions: tuple[str, ...]  # The position matrix.
+    shape: tuple[int, int]  # Of it, rows and columns, as config.json says.
+    others: re.Pattern[str] = re.compile(r"(?!)")  # Other names, in full; by default none.
+    largest: int = 0  # Most numbers that one of the others has.
+    # Refuses the names of all tensors, if they contradict config.json.
+    check: Callable[[Iterable[str]], None] = lambda names: None
+
+
 class HubTensors(Tensors):
     """The tensors of a repository.
 
-    The position matrix alone is read in ranges (about 3 MB of GPT-2 small's 548) and kept; any
-    other tensor brings the whole file, once. The file's header says which tensors there are.
-    ``names`` are what the position matrix may be called, and ``shape`` is what it must have.
+    Its parts are read in ranges and kept, each when it is asked for: of GPT-2 small the positions
+    (3 MB of 548) and what attention alone is made of (117 MB). Any other tensor brings the whole
+    file, once; and if that is cached, it serves for all. The file's header says which there are.
+    What was kept is not asked for again, whatever ended the run.
     """
 
-    def __init__(
-        self, repository: Repository, names: tuple[str, ...], shape: tuple[int, int]
-    ) -> None:
-        self._repository, self._names, self._shape = repository, names, shape
+    def __init__(self, repository: Repository, parts: Parts) -> None:
+        self._repository, self._parts = repository, parts
 
     def __getitem__(self, name: str) -> Array:
-        if name in self._names and not self._repository.cached_weights:
-            return self._positions
-        return self._repository.whole[name]
+        if self._repository.cached_weights or not self._is_part(name):
+            return self._whole[name]
+        return self._positions if name in self._parts.positions else self._part(name, name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._names or name in self.stored
+        return name in self._kept or name in self._parts.positions or name in self.stored
 
     @property
     def stored(self) -> Mapping[str, object]:  # type: ignore[override]
-        """Tensors by name; the positions alone if no more is kept and the hub does not answer."""
+        """Tensors by name; those that are kept if the hub does not answer, or positions alone."""
         with suppress(HubUnreachableError):
-            return self._repository.tensors
-        return dict.fromkeys(self._names[:1])
+            return self._whole if self._repository.cached_weights else self._alone
+        return dict.fromkeys([self._parts.positions[0], *sorted(self._kept)])
 
     def are_available(self) -> bool:
         """Whether every tensor is cached or the hub answers."""
         with suppress(HubUnreachableError):
-            return bool(self._repository.tensors)
+            return bool(self._whole if self._repository.cached_weights else self._alone)
         return False
 
     @cached_property
-    def _positions(self) -> Array:
-        model, name = self._repository.model, self._names[0]
-        folder = CACHE / model.repo.replace("/", "--") / self._repository.commit
-        for path in folder.glob(f"positions-{model.W_pos_sha256 or '*'}.safetensors"):
-            with suppress(InputError, OSError, KeyError), path.open("rb") as file:
-                kept = SafetensorsFile(file, str(path))[name]
-                if path.stem == f"positions-{sha256_of_tensor(kept)}":
-                    return kept
-        W_pos = self._read()
-        digest = sha256_of_tensor(W_pos)
-        if model.W_pos_sha256 not in (None, digest):
-            raise InputError(
-                f"{model.repo}: expected {name} with sha256 {model.W_pos_sha256}, found {digest}"
-            )
-        with refusing(model.repo):
-            folder.mkdir(parents=True, exist_ok=True)
-            unfinished = folder / f"{os.getpid()}.partial"
-            save_file({name: W_pos}, unfinished)
-            unfinished.replace(folder / f"positions-{digest}.safetensors")
-        return W_pos
+    def _whole(self) -> Tensors:
+        self._parts.check(self._repository.whole)
+        return self._repository.whole
 
-    def _read(self) -> Array:
-        """Read the position matrix alone; no more is received than config.json says it has."""
-        repo, part = self._repository.model.repo, self._repository.part
-        name = next((name for name in self._names if name in part), None)
+    @cached_property
+    def _alone(self) -> Tensors:
+        self._parts.check(self._repository.part)
+        return self._repository.part
+
+    def _is_part(self, name: str) -> bool:
+        return name in self._parts.positions or bool(self._parts.others.fullmatch(name))
+
+    @cached_property
+    def _kept(self) -> set[str]:
+        """Names of parts that are kept, besides the positions."""
+        stems = {path.stem for path in self._folder.glob("*.safetensors")}
+        return set(filter(self._is_part, (stem.rpartition("-")[0] for stem in stems)))
+
+    @cached_property
+    def _folder(self) -> Path:
+        return CACHE / self._repository.model.repo.replace("/", "--") / self._repository.commit
+
+    @cached_property
+    def _positions(self) -> Array:
+        return self._part("positions", *self._parts.positions)
+
+    def _part(self, called: str, *names: str) -> Array:
+        """A tensor by one of its names that is kept, or read alone and kept; it is checked."""
+        repo = self._repository.model.repo
+        plain = W_POS if called == "positions" else called.removeprefix("transformer.")
+        pinned = self._repository.model.tensors.get(plain)
+        for path in self._folder.glob(f"{called}-{pinned or '*'}.safetensors"):
+            with suppress(InputError, OSError, KeyError), path.open("rb") as file:
+                kept = SafetensorsFile(file, str(path))[names[0]]
+                if path.stem == f"{called}-{sha256_of_tensor(kept)}":
+                    return kept
+        tensor = self._read(names)
+        digest = sha256_of_tensor(tensor)
+        if pinned not in (None, digest):
+            raise InputError(f"{repo}: expected {plain} with sha256 {pinned}, found {digest}")
+        with refusing(repo):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            unfinished = self._folder / f"{called}-{os.getpid()}.partial"
+            save_file({names[0]: tensor}, unfinished)
+            unfinished.replace(self._folder / f"{called}-{digest}.safetensors")
+        return tensor
+
+    def _read(self, names: tuple[str, ...]) -> Array:
+        """Read a tensor alone; no more is received than config.json says it has."""
+        repo, part = self._repository.model.repo, self._alone
+        name = next((name for name in names if name in part), None)
         if name is None:
-            raise MissingInputError([self._names[0]], repo)
-        if (shape := tuple(part.stored[name].shape)) != self._shape:
+            raise MissingInputError([names[0]], repo)
+        shape, largest = tuple(part.stored[name].shape), self._parts.largest
+        if name in self._parts.positions and shape != self._parts.shape:
             raise InputError(
-                f"{repo}: expected {name} of shape {self._shape} as in config.json, found {shape}"
+                f"{repo}: expected {name} of shape {self._parts.shape} as in config.json, "
+                f"found {shape}"
+            )
+        if name not in self._parts.positions and math.prod(shape) > largest:
+            raise InputError(
+                f"{repo}: expected {name} of {largest} numbers at most, as in config.json, "
+                f"found shape {shape}"
             )
         return part[name].astype("<f4")
 

@@ -15,8 +15,21 @@ class HubModel:
     revision: str = "main"
     size: dict[str, int] = field(default_factory=dict)  # Of files, in bytes.
     sha256: dict[str, str] = field(default_factory=dict)  # Of files, hexadecimal.
-    W_pos_sha256: str | None = None  # Of the positions as little-endian float32.
+    # Of tensors by GPT-2's names, as sha256_of_tensor makes them.
+    tensors: Mapping[str, str] = field(default_factory=dict)
 
+
+_TABLE = json.loads(
+    files("gpt2_helix.weights").joinpath("gpt2_small.json").read_text(encoding="utf-8")
+)
+GPT2_SMALL_TENSORS: dict[str, str] = _TABLE["tensors"]
+"""Hexadecimal sha256 of all 148 tensors of GPT-2 small, by name, as little-endian float32.
+
+Another project published them: Will DePue's WebGPT, in the Git LFS pointers of its own copy of the
+weights; the file says where. Their attention masks are no weights, and have no digest there.
+"""
+ROUNDED_W_POS: dict[str, str] = _TABLE["rounded_wpe.weight"]
+"""The same of its positions alone, rounded to a lower precision, by the name of that."""
 
 HUB_MODELS = {
     "gpt2": HubModel(
@@ -34,7 +47,7 @@ HUB_MODELS = {
             "model.safetensors": "248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707",
             "vocab.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
         },
-        W_pos_sha256="29c69587e2af826b7c159c38620a32e549a925e6d9a0dc37cb563f377f5be772",
+        tensors=GPT2_SMALL_TENSORS,
     ),
     # Not pinned by digest: nobody of this project has held their files. What is read is reported.
     "gpt2-medium": HubModel(
@@ -57,13 +70,30 @@ HUB_MODELS = {
     ),
 }
 
-GPT2_SMALL_TENSORS: dict[str, str] = json.loads(
-    files("gpt2_helix.weights").joinpath("gpt2_small.json").read_text(encoding="utf-8")
-)
-"""Hexadecimal sha256 of GPT-2 small's tensors as little-endian float32, by name: of all but the
-token embedding and the MLP matrices, which are pinned only as a part of the whole file."""
+CONFIG = "config.json"
+FITTING_CONFIG = "config.json (fits)"
+"""What digests call a ``config.json`` of other bytes that says the same as GPT-2 small's."""
+W_POS, TIED = "wpe.weight", {"lm_head.weight": "wte.weight"}
+
+
+def differing(digests: Mapping[str, str]) -> dict[str, str | None]:
+    """What in some digests is not GPT-2 small's, by name, with the digest that it should have.
+
+    None stands for a tensor that GPT-2 small does not have. Digests of whole files of weights say
+    nothing: a part of GPT-2 small is GPT-2 small.
+    """
+    known = dict(GPT2_SMALL_TENSORS)
+    known |= {name: known[same] for name, same in TIED.items() if same in known}
+    known |= {CONFIG: HUB_MODELS["gpt2"].sha256.get(CONFIG, digests.get(CONFIG, ""))}
+    return {
+        name: known.get(name)
+        for name, digest in digests.items()
+        if name != FITTING_CONFIG
+        and not name.endswith((".safetensors", ".bin"))
+        and known.get(name) != digest
+    }
 
 
 def is_gpt2_small(digests: Mapping[str, str]) -> bool:
-    """Whether these are the digests of GPT-2 small, known by that of its positions."""
-    return HUB_MODELS["gpt2"].W_pos_sha256 in digests.values()
+    """Whether these digests are GPT-2 small's: its positions are there, and nothing differs."""
+    return W_POS in digests and not differing(digests)

@@ -34,6 +34,7 @@ class RangedFile(AbstractBufferedFile):  # type: ignore[misc]
         self._where = where
         self._headers = {**headers, "Accept-Encoding": "identity"}
         self._timeout = httpx2.Timeout(constants.HF_HUB_DOWNLOAD_TIMEOUT, connect=connect_s)
+        self.received = 0  # Bytes of bodies so far.
         super().__init__(None, url, "rb", BLOCK, size=size or self._ask_size(url))
 
     def _ask_size(self, url: str) -> int:
@@ -51,6 +52,7 @@ class RangedFile(AbstractBufferedFile):  # type: ignore[misc]
                         # A server that knows no ranges sends all of the file.
                         skip = 0 if answer.status_code == httpx2.codes.PARTIAL_CONTENT else begin
                         for part in answer.iter_bytes():
+                            self.received += len(part)
                             content += part[skip:]
                             skip = max(skip - len(part), 0)
                             if start + len(content) >= stop:

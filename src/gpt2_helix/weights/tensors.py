@@ -5,7 +5,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from io import IOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -82,7 +82,7 @@ class SafetensorsFile(Tensors):
                 sparse.truncate(size)
                 sparse.flush()
                 with safe_open(sparse.name, framework="numpy"):
-                    entries = json.loads(header, object_pairs_hook=_without_twins)
+                    entries = json.loads(header, object_pairs_hook=without_twins)
         except (SafetensorError, OSError, ValueError, RecursionError) as error:
             found = str(error).partition("\n")[0]
             raise InputError(
@@ -110,12 +110,13 @@ class SafetensorsFile(Tensors):
         return numbers.astype(np.promote_types(dtype, np.float32), copy=False)
 
 
-def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make a JSON object; ``ValueError`` if a name stands twice, of which json takes the last."""
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twin = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the name {twin!r:.80} stands twice in its header")
+        raise ValueError(f"the name {twin!r:.80} stands twice")
     return found
 
 
@@ -126,5 +127,17 @@ def sha256_of_file(path: Path) -> str:
 
 
 def sha256_of_tensor(tensor: Array) -> str:
-    """Hexadecimal sha256 of a tensor's values as little-endian float32, row after row."""
-    return hashlib.sha256(np.ascontiguousarray(tensor, dtype="<f4").tobytes()).hexdigest()
+    """Hexadecimal sha256 of a tensor's values as little-endian float32, row after row.
+
+    Of values that float32 would round it is that of their float64: another tensor has another
+    digest, however little it differs.
+    """
+    narrow = np.ascontiguousarray(tensor, dtype="<f4")
+    exact = tensor.dtype.itemsize <= narrow.itemsize or np.array_equal(narrow, tensor)
+    kept = narrow if exact else np.ascontiguousarray(tensor, dtype="<f8")
+    return hashlib.sha256(kept.tobytes()).hexdigest()
+
+
+def sha256_of_each(tensors: ByName, names: Iterable[str]) -> dict[str, str]:
+    """``sha256_of_tensor`` of some tensors, by name; each is read for it."""
+    return {name: sha256_of_tensor(tensors[name]) for name in names}
