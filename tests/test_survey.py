@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -108,6 +109,9 @@ def test_a_survey_that_is_interrupted_goes_on(
             assert row["commit"] == commit_of(f"checkpoint-{step}")
             assert row["positions.learned-1024 verdict"] == "refuted"
     assert (into / survey.FIGURE).stat().st_size > 1000
+    page = (into / survey.PAGE).read_text()
+    assert page.count("<svg") == 1
+    assert all(escape(row["subject"]) in page for row in table)
 
 
 def test_patterns_are_spelled_out() -> None:

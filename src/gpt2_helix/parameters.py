@@ -106,6 +106,10 @@ class _Agreement(_Family):
     scores: Window
 
 
+class _Layer0(_Family):
+    doctorings: list[Doctoring]
+
+
 class _Extended(_Family):
     doctorings: Annotated[
         list[Doctoring], _containing("average-5", "average-10", "average-20", "average-100")
@@ -153,6 +157,7 @@ _CHECKED: dict[str, type[_Family]] = {
     "helix": _Helix,
     "averaging": _Averaging,
     "kernels": _Kernels,
+    "layer_0": _Layer0,
     "attention_only": _AttentionOnly,
     "agreement": _Agreement,
     "extended": _Extended,

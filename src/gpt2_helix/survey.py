@@ -36,7 +36,7 @@ from gpt2_helix.survey_rows import Row, write_table
 from gpt2_helix.weights.pins import W_POS
 from gpt2_helix.weights.tensors import sha256_of_file
 
-ROWS, TABLE, FIGURE = "rows", "survey.csv", "survey.svg"
+ROWS, TABLE, FIGURE, PAGE = "rows", "survey.csv", "survey.svg", "survey.html"
 
 
 def expand(patterns: Sequence[str]) -> list[str]:
@@ -60,7 +60,7 @@ def run(
     threads: int | None = None,
     scheduler: str | None = None,
 ) -> list[Row]:
-    """Measure what is not kept yet, and write the table and the figure into a folder.
+    """Measure what is not kept yet, and write table, figure and page into a folder.
 
     Families of claims are the first parts of their identifiers. The rows are measured by so many
     processes here, each on ``threads`` cores of its own, by default an even share of all; or by the
@@ -68,7 +68,9 @@ def run(
     ``InputError`` if a family has no claims, there are to be no workers or threads, or Dask is not
     installed or does not answer.
     """
-    from gpt2_helix.survey_figure import draw  # Not above: workers need not wait for it.
+    # Not above: workers need not wait for these.
+    from gpt2_helix.survey_figure import draw
+    from gpt2_helix.survey_page import write_page
 
     if workers < 1:
         raise InputError(f"--workers: expected 1 or more, found {workers}")
@@ -101,6 +103,7 @@ def run(
     rows = [kept[spec] for spec in subjects]
     write_table(rows, into / TABLE)
     draw(rows, into / FIGURE)
+    write_page(rows, into / PAGE, into / FIGURE)
     return rows
 
 

@@ -1,5 +1,6 @@
 """The engine run by pytest, as a user runs it, on a die."""
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -192,6 +193,20 @@ def test_a_report_that_cannot_be_written_is_refused_before_claims_are_judged(
         (line,) = (ran.stdout + ran.stderr).strip().splitlines()
         assert ran.returncode == pytest.ExitCode.USAGE_ERROR
         assert line.startswith(f"ERROR: {option}: expected a f")
+
+
+def test_a_report_that_fails_to_be_written_is_one_line_and_exit_code_4(
+    run: Claims, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    ran = run("--claims-json", str(tmp_path / "out.json"))
+    assert ran.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "findings: 1 confirmed" in ran.stdout
+    assert ran.stdout.count("out.json: expected to write a file, found No space left") == 1
+    assert not list(tmp_path.glob("*out.json*"))
 
 
 def test_the_claims_of_a_folder_are_found(run: Claims, tmp_path: Path) -> None:

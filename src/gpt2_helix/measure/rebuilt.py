@@ -218,7 +218,7 @@ def _compare(
 def _ratios(intact: Left, found: Left) -> tuple[Estimate, Estimate | None]:
     """Share, and likeness unless nothing is left of what was found."""
     whole, both, own = (
-        _different_pairs(one, other)
+        different_pairs(one, other)
         for one, other in ((intact, intact), (intact, found), (found, found))
     )
     if whole.min() <= 0:
@@ -231,7 +231,7 @@ def _ratios(intact: Left, found: Left) -> tuple[Estimate, Estimate | None]:
     return estimate, jackknife(likeness[0], likeness[1:], DIGITS)
 
 
-def _different_pairs(some: Left, others: Left) -> Products:
+def different_pairs(some: Left, others: Left) -> Products:
     """Sum over products of different pairs, and without each pair in turn."""
     products = _flat(some) @ _flat(others).T
     np.fill_diagonal(products, 0)

@@ -18,6 +18,7 @@ from gpt2_helix.measure import (
     heads,
     helix,
     kernels,
+    layer_0,
     output,
     patterns,
     positions,
@@ -120,8 +121,9 @@ RECORDED = {
         sensitivity.other_tokens,
         sensitivity.repeated_token,
     ),
+    "layer_0": all_of(layer_0.spread),
     "attention_whole": Family(
-        (*OF_ATTENTION, extended.fed, extended.fed_averaged), {}, on_text=True
+        (*OF_ATTENTION, extended.fed, extended.fed_averaged, layer_0.spread), {}, on_text=True
     ),
     "output": all_of(output.on_text, controls=(*OF_BEHAVIOUR, "no-positions")),
     "heads": all_of(
