@@ -78,6 +78,8 @@ paper: .venv/installed
 
 # torch comes first, so that no other package asks pip for a larger build of it.
 .venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "PYTHON: expected Python 3.11 or later, found $$($(PYTHON) -V 2>&1)" >&2; exit 1; }
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	$(PIP) install -qq $(TORCH)
 	$(PIP) install -qq -c constraints.txt -e '.[dev,minilm,survey]'

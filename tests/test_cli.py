@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -324,3 +325,38 @@ def test_a_reader_that_goes_away_is_no_traceback(tmp_path: Path) -> None:
     )
     assert ran.stderr == ""
     assert ran.stdout == "141\n"
+
+
+def test_claims_are_judged_from_the_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["judge", "text", "helix.axis"]) == 0
+    out = capsys.readouterr().out
+    assert "subject: text" in out
+    assert "findings: 1 confirmed" in out
+    assert "helix.axis" not in out
+    assert cli.main(["judge", "control:shuffled-rows:text", "helix.axis", "-v"]) == 1
+    assert "REFUTED  helix.axis  climb 0.05" in capsys.readouterr().out
+    for wrong, line in (
+        (["judge", "mni"], "found 'mni'; did you mean mini?"),
+        (["judge", "control:shuffled-row:mini"], "; did you mean shuffled-rows?"),
+        (["judge", "mini", "helx.*"], "expected patterns of identifiers"),
+    ):
+        assert cli.main(wrong) == 4
+        (said,) = capsys.readouterr().err.splitlines()
+        assert line in said
+
+
+def test_reports_are_shown_again(capsys: pytest.CaptureFixture[str]) -> None:
+    reports = [str(ROOT / f"data/verdicts/{name}.json") for name in ("mini", "text")]
+    assert cli.main(["show", reports[0]]) == 0
+    assert "subject: mini" in capsys.readouterr().out
+    assert cli.main(["show", *reports]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("mini: A foil, trained to repeat")
+    assert "\nmini       text\n" in out
+
+
+def test_the_command_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--version"])
+    assert ended.value.code == 0
+    assert re.fullmatch(r"gpt2-helix \d+\.\d+\.\d+\n", capsys.readouterr().out)

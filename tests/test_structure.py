@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -72,3 +73,17 @@ def test_the_engine_and_its_tests_run_without_the_rest_of_the_package(tmp_path: 
     ran = run_python(*command, *bare, cwd=tmp_path, PYTHONPATH=path)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert " passed" in ran.stdout
+
+
+def test_another_python_is_refused_before_an_environment_is_made(tmp_path: Path) -> None:
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    old = tmp_path / "python3.10"
+    old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo Python 3.10.2 || exit 1\n')
+    old.chmod(0o755)
+    ran = subprocess.run(
+        ["make", "claims", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert ran.returncode == 2
+    assert "PYTHON: expected Python 3.11 or later, found Python 3.10.2" in ran.stderr
+    assert not (tmp_path / ".venv").exists()

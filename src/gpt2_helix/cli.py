@@ -5,12 +5,13 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from shutil import get_terminal_size
 
 from gpt2_helix import places
 from gpt2_helix.commands import add_weights, exit_code, given_file, given_path
-from gpt2_helix.judging.errors import InputError
+from gpt2_helix.judging.errors import InputError, MissingInputError
 from gpt2_helix.judging.files import check_folder
 from gpt2_helix.suite import recording
 from gpt2_helix.suite.recorded import RECORDED
@@ -24,7 +25,20 @@ DATA = Path("data")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 on success, 2 with one line on stderr otherwise."""
     parser = argparse.ArgumentParser(prog="gpt2-helix", description=__doc__)
+    parser.add_argument(
+        "--version", action="version", version=f"gpt2-helix {version('gpt2-helix')}"
+    )
     commands = parser.add_subparsers(required=True)
+
+    command = commands.add_parser("judge", help="judge claims on a model, as pytest claims/ does")
+    command.add_argument("model", metavar="NAME_OR_FOLDER", help="as --subject of pytest claims/")
+    command.add_argument(
+        "claims", nargs="*", default=["*"], help="patterns of identifiers (default: all)"
+    )
+    command.add_argument("--corpus", metavar="FILE_OR_FOLDER", help="text to run through it")
+    command.add_argument("--windows", type=int, metavar="N", help="windows of text")
+    command.add_argument("-v", "--verbose", action="store_true", help="list the claims too")
+    command.set_defaults(run=judge)
 
     command = commands.add_parser("record", help="record measurements of a subject in a folder")
     command.add_argument("family", choices=[*RECORDED, "all"], nargs="?", default="all")
@@ -69,6 +83,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     options = parser.parse_args(arguments)
     return exit_code("gpt2-helix", lambda: options.run(options))
+
+
+def judge(options: argparse.Namespace) -> int:
+    """Judge claims; 1 if one is refuted or ends in an error, 4 if the model cannot be judged."""
+    # Here, not above: the stage of dvc that measures does not hang on how claims are judged.
+    from gpt2_helix import api
+    from gpt2_helix.judging import terminal
+    from gpt2_helix.suite.statements import WORDS
+
+    try:
+        found = api.judge(
+            options.model, options.claims, corpus=options.corpus, windows=options.windows
+        )
+    except (InputError, MissingInputError) as error:
+        print(f"gpt2-helix: {error}", file=sys.stderr)
+        return 4
+    width = get_terminal_size().columns
+    print(terminal.text(found.report, WORDS, width, every_claim=options.verbose))
+    return int(any(claim.verdict in {"refuted", "error"} for claim in found.claims))
 
 
 def publish(options: argparse.Namespace) -> None:

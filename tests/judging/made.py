@@ -53,6 +53,6 @@ def report_of(*claims: ClaimVerdict, evidence: Evidence = "live", **about: Any) 
     """A report of these claims on a toy that is not the first one."""
     digests = {"spring.weight": "0123456789abcdef", "box.weight": "f" * 16}
     known: dict[str, Any] = {"recorded_on": None, "source": None, "because": None, "commit": None}
-    known |= {"identity": "", "replication": True, "digests": digests}
+    known |= {"identity": "", "received": "", "replication": True, "digests": digests}
     subject = About(**{"name": "toy", "evidence": evidence, **known, **about})
     return Report(2, subject, ["It turns."], roll_up(claims, STATEMENTS), list(claims))

@@ -104,6 +104,17 @@ def test_a_spoilt_record_is_an_error(folder: Path, text: str) -> None:
         RecordedSubject("die", folder)
 
 
+@pytest.mark.parametrize("changed", [{"measured": []}, {"controls": None}, {"weights": ["die"]}])
+def test_a_record_of_another_shape_is_an_error(folder: Path, changed: dict[str, object]) -> None:
+    path = folder / f"{FAMILY}.json"
+    content = {**json.loads(path.read_text()), **changed}
+    write_json(path, {**content, "digest": records.digest_of(content)})
+    with pytest.raises(
+        InputError, match=f"expected a record of schema 2, found {next(iter(changed))}"
+    ):
+        RecordedSubject("die", folder)
+
+
 def test_a_spoilt_number_is_an_error(folder: Path) -> None:
     path = folder / f"{FAMILY}.json"
     content = json.loads(path.read_text())

@@ -129,10 +129,11 @@ def test_the_heading_names_subject_evidence_digests_and_what_was_found() -> None
 
 
 def test_the_heading_says_what_is_known_of_the_weights_in_place_of_digests() -> None:
-    about = report_of(claim_verdict(), identity="2 of 3 wheels").subject
+    about = report_of(claim_verdict(), identity="2 of 3 wheels", received="1 MB received").subject
     assert terminal.heading(about, WORDS, 80).splitlines() == [
         "subject: toy, a copy: not the first one: 2 of 3 wheels",
         "evidence: live",
+        "1 MB received",
     ]
 
 

@@ -1,5 +1,7 @@
 """Every error that a user can see, each with one line: what was expected, and what was found."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +30,12 @@ class MissingInputError(Exception):
         self.missing = missing  # Names of tensors, files, parts or recorded measurements.
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
         super().__init__(f"{where} does not hold {', '.join(missing[:3])}{more}")
+
+
+def did_you_mean(found: str, known: Iterable[str]) -> str:
+    """A question for the end of an error's line: the known name that is nearest, if one is near."""
+    near = get_close_matches(found, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def first_mistake(error: "ValidationError") -> tuple[str, str]:

@@ -96,6 +96,7 @@ class About:
     commit: str | None
     replication: bool
     identity: str  # What is known of its weights, in words.
+    received: str  # How much of it was received over a network, in words.
     digests: dict[str, str]
     found: FoundByName = field(default_factory=dict)
 

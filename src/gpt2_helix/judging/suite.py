@@ -74,6 +74,8 @@ class Suite:
     is_replication: Callable[[Subject], bool] = lambda _: False
     # What is known of the subject's weights, in words; empty where there is nothing to say.
     identity: Callable[[Subject], str] = lambda _: ""
+    # How much of it was received over a network so far, in words; empty where nothing was.
+    received: Callable[[Subject], str] = lambda _: ""
     # Whether bounds that were set after looking were set on this evidence.
     explored: Callable[[Subject], bool] = lambda _: False
     # All claims there are: a statement is judged only once every claim on it was run.

@@ -29,14 +29,14 @@ COLOURS = {
 }
 
 
-def text(report: Report, words: Words, width: int) -> str:
+def text(report: Report, words: Words, width: int, *, every_claim: bool = True) -> str:
     """All of it: heading, what was found, statements, claims and how many have which verdict."""
     return "\n\n".join(
         [
             heading(report.subject, words, width),
             *filter(None, [found(report, words, width)]),
             statements(report, words, width),
-            claims(report, words, width),
+            *([claims(report, words, width)] if every_claim else []),
             wrapped([wording.counts(report)], width),
         ]
     )

@@ -139,6 +139,7 @@ class Trial:
             commit=subject.commit,
             replication=self.suite.is_replication(subject),
             identity=self.suite.identity(subject),
+            received=self.suite.received(subject),
             digests=dict(subject.digests),
             found=dict(sorted(subject.found.items())),
         )

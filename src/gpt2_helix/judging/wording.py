@@ -38,6 +38,8 @@ def heading(about: About, words: Words) -> list[str]:
     how += ", from " if shown else ""
     how += ", ".join(f"{name}{NO_BREAK}{about.digests[name][:8]}" for name in shown)
     lines = [f"subject: {name}", f"evidence: {how}"]
+    if about.received:
+        lines.append(about.received)
     if about.because:
         lines.append(f"not measured now: {about.because}")
     return lines + found(about)

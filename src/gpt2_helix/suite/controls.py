@@ -14,7 +14,7 @@ from jaxtyping import Float
 from gpt2_helix import doctoring
 from gpt2_helix.doctoring import Positions
 from gpt2_helix.judging.claim import Subject
-from gpt2_helix.judging.errors import InputError, MissingInputError
+from gpt2_helix.judging.errors import InputError, MissingInputError, did_you_mean
 from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.measure import helix
 from gpt2_helix.models.built import SEED, RandomWeights, open_built, segments
@@ -312,7 +312,8 @@ def broken_copy(subject: Subject, name: str, called: str | None = None) -> Subje
     if isinstance(subject, RecordedSubject) and subject.evidence == "published":
         return subject.control(name)  # Broken copies of what was published, made with its record.
     if name not in CONTROLS:
-        raise InputError(f"control: expected one of {', '.join(CONTROLS)}, found {name!r}")
+        near = did_you_mean(name, CONTROLS)
+        raise InputError(f"control: expected one of {', '.join(CONTROLS)}, found {name!r}{near}")
     if isinstance(subject, RecordedSubject):
         return subject.control(name)
     assert isinstance(subject, Live)

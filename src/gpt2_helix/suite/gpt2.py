@@ -14,6 +14,7 @@ from gpt2_helix.suite.statements import STATEMENTS, WORDS
 from gpt2_helix.suite.subjects import (
     explored,
     is_replication,
+    received,
     said_of_weights,
     weaker_evidence,
 )
@@ -35,6 +36,7 @@ def suite_on(
         is_replication=is_replication,
         explored=explored,
         identity=said_of_weights,
+        received=received,
         claims=lambda: [claim for _, _, claim in declared(claims)],
         figures=lambda report: figures_of(report, figures) if figures else (),
         words=WORDS,

@@ -10,7 +10,12 @@ from pathlib import Path
 from gpt2_helix import prompts
 from gpt2_helix.commands import check_name, refuse_optimised
 from gpt2_helix.judging.claim import Subject
-from gpt2_helix.judging.errors import HubUnreachableError, InputError, MissingInputError
+from gpt2_helix.judging.errors import (
+    HubUnreachableError,
+    InputError,
+    MissingInputError,
+    did_you_mean,
+)
 from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.models import gpt2
 from gpt2_helix.models.architectures import AsGPT2
@@ -133,7 +138,8 @@ def _open_model(spec: str, data: Path) -> Model:
         raise InputError(f"--subject: expected a folder, found {spec!r:.160}, which is none")
     forms = ("hub:OWNER/NAME[@REVISION]", "built:NAME", "control:NAME", "recorded:NAME")
     known = ", ".join([*HUB_MODELS, *SHIPPED, MINILM, *forms, "published:NAME"])
-    raise InputError(f"--subject: expected {known} or a folder, found {spec!r:.160}")
+    near = did_you_mean(spec, [*HUB_MODELS, *SHIPPED, MINILM])
+    raise InputError(f"--subject: expected {known} or a folder, found {spec!r:.160}{near}")
 
 
 def open_hub(name: str, model: HubModel, *, complete: bool = False) -> Model:
