@@ -36,7 +36,6 @@ def know(monkeypatch: pytest.MonkeyPatch, held: Mapping[str, Array], path: Path)
     """Let these tensors be GPT-2 small's, with the configuration of this file."""
     table = {name: sha256_of_tensor(tensor) for name, tensor in held.items()}
     monkeypatch.setattr(pins, "GPT2_SMALL_TENSORS", table)
-    monkeypatch.setattr("gpt2_helix.suite.subjects.GPT2_SMALL_TENSORS", table)
     monkeypatch.setattr(identity, "GPT2_SMALL", read_config(path))
     pinned = {"config.json": sha256_of_file(path)}
     model = HubModel("some/model", REVISION, sha256=pinned, tensors=table)

@@ -29,10 +29,10 @@ from gpt2_helix.models.sources import MINILM, open_folder, open_minilm
 from gpt2_helix.suite import controls
 from gpt2_helix.suite.live import Live
 from gpt2_helix.texts import TextInputs
+from gpt2_helix.weights import pins
 from gpt2_helix.weights.hub import HubTensors, Parts, Repository, is_repository
 from gpt2_helix.weights.pins import (
     CONFIG,
-    GPT2_SMALL_TENSORS,
     HUB_MODELS,
     ROUNDED_W_POS,
     W_POS,
@@ -262,8 +262,8 @@ def identity(digests: Mapping[str, str]) -> str:
         return f"not GPT-2 small: no {W_POS}"
     wrong = differing(digests)
     if not wrong:
-        count = len(GPT2_SMALL_TENSORS.keys() & digests.keys())
-        return f"{count} of {len(GPT2_SMALL_TENSORS)} tensors, each as published"
+        count = len(pins.GPT2_SMALL_TENSORS.keys() & digests.keys())
+        return f"{count} of {len(pins.GPT2_SMALL_TENSORS)} tensors, each as published"
     name, published = min(wrong.items(), key=lambda item: (item[0] == CONFIG, item[0]))
     known = f"published {published:.8}" if published else "which GPT-2 small does not have"
     more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
@@ -278,7 +278,7 @@ def received(subject: Subject) -> str:
 
 def said_of_weights(subject: Subject) -> str:
     """``identity`` of what has GPT-2 small's positions; nothing of any other model."""
-    own = {GPT2_SMALL_TENSORS[W_POS], *ROUNDED_W_POS.values()}
+    own = {pins.GPT2_SMALL_TENSORS[W_POS], *ROUNDED_W_POS.values()}
     if subject.digests.get(W_POS) not in own:
         return ""
     said = identity(subject.digests)
