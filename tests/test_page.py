@@ -255,7 +255,7 @@ def test_it_fits_and_is_legible(browser: webdriver.Chrome, scheme: str, width: i
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
-    browser.refresh()  # Drawn anew at this width.
+    browser.refresh()  # Drawn again at this width.
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.execute_script(CLIPPED) == []
     # WCAG 2.2, 1.4.3: text stands out from what is behind it by 4.5 to 1.

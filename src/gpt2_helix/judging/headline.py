@@ -10,7 +10,7 @@ Bounded = tuple[str, Number, str]
 
 
 def nearest_bound(claim: ClaimVerdict) -> Bounded | None:
-    """Of a claim's measured numbers with a bound, the one that says most; None if there are none.
+    """Of a claim's measured numbers with a bound, the one to show; None if there are none.
 
     Of broken bounds the one that is broken by most, otherwise the one nearest to being broken, both
     as a share of the larger of number and bound. A number that must equal its bound comes last.

@@ -97,7 +97,7 @@ def side_by_side(
 def claims(
     report: Report, words: Words, width: int, *, verbose: bool = False, colour: bool = False
 ) -> str:
-    """Show each claim: a line with its verdict and the number that says most, or everything."""
+    """Show each claim: its verdict and the number nearest to its bound, or everything."""
     about = report.subject
     told = [c for c in report.claims if verbose or c.verdict != "blocked"]
     table = _table()
