@@ -6,7 +6,7 @@ Prints three lines:
     Time of all these claims over that of the floor: the same tokens under the same number of
     doctorings through plain transformers with sdpa under inference mode. Text: whole windows with
     logits at every position. Repetition: the tokens that are run, the prefix once for each
-    doctoring and every pair's tail once, with logits at the last position.
+    doctoring and the tails of both orders once, with logits at the last position.
 ``naive_ratio``
     Time of the naive way over that of all these claims: each claim in turn, each prompt and each
     doctoring alone through ``TransformerBridge.run_with_cache``. It is timed on a few passes and
@@ -107,7 +107,7 @@ def _floor(plain: Any, subject: Live) -> None:
         batch = torch.from_numpy(window).expand(len(output.DOCTORINGS), -1)
         for first in range(0, len(batch), 4):
             plain(batch[first : first + 4], use_cache=False)
-    tails = np.concatenate(list(subject.prompt.tails.values()))
+    tails = np.concatenate([subject.prompt.tails[pair] for pair in repetition.BOTH])
     context = subject.model.config.n_positions
     for _ in range(_repetition_doctorings()):
         tokens = np.concatenate([subject.prompt.prefix, tails])[:context]
@@ -126,7 +126,7 @@ def _naive_seconds(bridge: Any, subject: Live) -> float:
             _seconds(lambda: bridge.run_with_cache(tokens)) for _ in range(NAIVE_PASSES)
         )
 
-    prompts = len(subject.prompt.tails)
+    prompts = len(repetition.BOTH)
     # First word intact; survival at each size; every offset of each size; larger sizes.
     doctored = 1 + len(repetition.SWEPT) + _offsets() + len(repetition.LARGER)
     return NAIVE_TEXT_PASSES * len(subject.windows) * a_pass(window) + (

@@ -25,6 +25,8 @@ import pytest
 from gpt2_helix.judging.claim import Measured, Subject
 from gpt2_helix.measure import heads
 
+pytestmark = pytest.mark.whole_model
+
 
 @pytest.mark.claim(
     "heads.main-previous-token",

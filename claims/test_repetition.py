@@ -10,6 +10,8 @@ import pytest
 from gpt2_helix.judging.claim import Measured, Subject
 from gpt2_helix.measure import repetition
 
+pytestmark = pytest.mark.whole_model
+
 
 @pytest.mark.claim(
     "repetition.first-word",
@@ -23,9 +25,7 @@ from gpt2_helix.measure import repetition
 )
 def test_first_word(subject: Subject, measured: Measured) -> None:
     """Asked for "apple orange" it says apple, asked for "orange apple" it says orange."""
-    found = subject.measure(repetition.first_word)
-    intact = {pair: seen["intact"] for pair, seen in found.probability.items()}
-    assert measured(probability=intact, n_tokens=found.n_tokens)
+    assert measured(probability=subject.measure(repetition.intact))
 
 
 SMALL = ("average-5", "average-10", "average-20")
@@ -45,15 +45,9 @@ SMALL = ("average-5", "average-10", "average-20")
 )
 def test_survives_averaging(subject: Subject, measured: Measured) -> None:
     """Doctored in groups of 5, 10 and 20 it is as sure, in the worse of the two orders."""
+    assert measured(intact=min(subject.measure(repetition.intact).values()))
     found = subject.measure(repetition.first_word)
-    lower = {k: repetition.lower_of_orders(found)[k] for k in SMALL}
-    others = {k: found.others[k] for k in ("intact", *SMALL)}
-    assert measured(
-        intact=repetition.lower_of_orders(found)["intact"],
-        probability=lower,
-        # Other pairs, both orders: no claim of the post, but is it these two words alone?
-        other_pairs_sure={k: rate.sure for k, rate in others.items()},
-    )
+    assert measured(probability={k: repetition.lower_of_orders(found)[k] for k in SMALL})
 
 
 @pytest.mark.claim(
@@ -76,13 +70,13 @@ def test_survives_averaging(subject: Subject, measured: Measured) -> None:
 )
 def test_same_group(subject: Subject, measured: Measured) -> None:
     """Both words share a row, and it makes no difference whether a border falls between them."""
+    assert measured(intact=min(subject.measure(repetition.intact).values()))
     found = subject.measure(repetition.first_word)
     border_effect = repetition.border_effect(found)
     lowest = min(
         p for by_size in found.by_offset.values() for offsets in by_size.values() for p in offsets
     )
     assert measured(
-        intact=repetition.lower_of_orders(found)["intact"],
         rows_equal=found.rows_equal,
         border_effect=border_effect,
         lowest_at_any_offset=lowest,

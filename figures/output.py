@@ -16,12 +16,13 @@ PANELS = (
 
 def draw(subject: str) -> style.Drawn:
     """Draw one panel a measure, group sizes as a line and the ways to spoil positions beside it."""
-    found = style.read_record(subject, "output")["measured"]["on_text"]
+    measured = style.read_record(subject, "output")["measured"]
+    found = measured["on_text"]
     figure, all_axes = plt.subplots(1, 3, figsize=(6.6, 2.7), layout="constrained")
     colour, _ = style.LINES[1]
     for axes, (measure, label) in zip(all_axes, PANELS, strict=True):
-        by_name = found[measure]
-        sizes = [name for name in by_name if group_size(name)]
+        by_name = found[measure] | measured["beside"][measure]
+        sizes = sorted(filter(group_size, by_name), key=lambda name: group_size(name) or 0)
         names = [*sizes, *(name for name in by_name if name not in sizes)]
         means = [by_name[name]["mean"] for name in names]
         errors = [

@@ -10,9 +10,10 @@ CLAIMS = ("repetition.first-word", "repetition.survives-averaging", "repetition.
 
 def draw(subject: str) -> style.Drawn:
     """Draw both orders, each offset a small mark, and how other pairs fare."""
-    found = style.read_record(subject, "repetition")["measured"]["first_word"]
+    measured = style.read_record(subject, "repetition")["measured"]
+    found, others = measured["first_word"], measured["other_pairs"]["rate"]
     figure, axes = plt.subplots(figsize=(4.4, 2.8), layout="constrained")
-    sizes = [int(style.label(name)) for name in found["others"]]
+    sizes = [int(style.label(name)) for name in others]
     for (pair, by_name), (colour, dashes), marker in zip(
         found["probability"].items(), style.LINES, style.MARKERS, strict=False
     ):
@@ -21,7 +22,7 @@ def draw(subject: str) -> style.Drawn:
             axes.plot(
                 [int(style.label(name))] * len(offsets), offsets, "_", color=colour, ms=9, alpha=0.4
             )
-    mean = [rate["mean"] for rate in found["others"].values()]
+    mean = [rate["mean"] for rate in others.values()]
     axes.plot(sizes, mean, ":", color="0.45", lw=1.4, label="mean of other pairs")
     limit = style.bound("repetition.first-word", "probability")
     style.bounded(axes, limit, f"bound: {limit:g}", left=True)
@@ -39,7 +40,7 @@ def draw(subject: str) -> style.Drawn:
         f"Asked to repeat two words, the model gives the first {intact} intact and {averaged} in "
         f"groups of 20. The first word stands at position {found['first_word_at']} of "
         f"{found['n_tokens']}. Dashes: other offsets of the groups; dotted: mean over "
-        f"{found['others']['intact']['n']} other pairs, each order counted.",
+        f"{others['intact']['n']} other pairs, each order counted.",
         f"Probability of the first word against group size, one line an order: {intact} intact, "
         f"{averaged} in groups of 20; the bound is drawn at {limit:g}.",
     )

@@ -217,8 +217,7 @@ def test_a_border_is_found_between_the_words() -> None:
         by_size = {
             f"average-{k}": [1.0 - 0.5 * (o == differs % k) for o in range(k)] for k in (5, 10, 20)
         }
-        none: dict[str, Any] = {}
-        return repetition.FirstWord(at, 9, {}, {"a b": by_size}, {}, none, none)
+        return repetition.FirstWord(at, 9, {}, {"a b": by_size}, {})
 
     assert repetition.border_effect(found(499, 499)) == pytest.approx(0.5)
     assert repetition.border_effect(found(499, 3)) < 0.2

@@ -13,6 +13,7 @@ from gpt2_helix.judging.claim import Subject
 from gpt2_helix.judging.collect import declared
 from gpt2_helix.judging.errors import InputError
 from gpt2_helix.judging.headline import nearest_bound
+from gpt2_helix.judging.progress import Progress
 from gpt2_helix.judging.report import About, ClaimVerdict, Report, StatementVerdict
 from gpt2_helix.judging.trial import Trial
 from gpt2_helix.models.sources import open_in_memory
@@ -156,5 +157,9 @@ def _judge(subject: Any, patterns: Sequence[str], tokenizer: Any, material: Text
     if not wanted:
         given = ", ".join(map(repr, patterns))
         raise InputError(f"claims: expected patterns of identifiers, found {given}")
-    verdicts = [trial.run(claim, function)[0] for claim, function in wanted]
+    progress = Progress(trial, len(wanted), suite.plan(trial.subject, [c for c, _ in wanted]))
+    verdicts = []
+    for claim, function in wanted:
+        with progress.next_claim():
+            verdicts.append(trial.run(claim, function)[0])
     return Verdicts(trial.report(trial.about(), verdicts))

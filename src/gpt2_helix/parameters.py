@@ -137,7 +137,8 @@ class _Sensitivity(_Family):
 
 class _Output(_Family):
     windows: Annotated[int, Field(ge=2)]
-    doctorings: Annotated[list[Doctoring], _containing("intact", *_GROUPS, "shuffled")]
+    doctorings: Annotated[list[Doctoring], _containing("intact", *_GROUPS)]
+    beside: list[Doctoring]
 
 
 class _Repetition(_Family):

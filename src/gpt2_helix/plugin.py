@@ -55,6 +55,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker of claims that run the whole model."""
+    config.addinivalue_line("markers", "whole_model: runs the whole of a model, and takes longest")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Judge the claims that take longest last."""
+    items.sort(key=lambda item: item.get_closest_marker("whole_model") is not None)
+
+
 def pytest_judging_suite(config: pytest.Config) -> Suite:
     """Judge the post's statements on the model that the options name."""
     # Here, not above: every run of pytest loads this file, and these imports are slow.

@@ -20,12 +20,14 @@ from gpt2_helix.judging.collect import claim_of
 from gpt2_helix.judging.errors import InputError, MissingInputError
 from gpt2_helix.judging.expected import Expected
 from gpt2_helix.judging.files import check_file, check_folder
+from gpt2_helix.judging.progress import Progress
 from gpt2_helix.judging.records import adapter
 from gpt2_helix.judging.report import ClaimVerdict, Report, write
 from gpt2_helix.judging.suite import Suite
 from gpt2_helix.judging.trial import Assessment, Trial
 
 _TRIAL = pytest.StashKey[Trial]()
+_PROGRESS = pytest.StashKey[Progress]()
 _EXPECTED = pytest.StashKey[Expected | None]()
 _BAD_INPUT = pytest.StashKey[str]()
 _SESSION = pytest.StashKey[pytest.Session]()
@@ -160,7 +162,7 @@ class ClaimItem(pytest.Item):
         """Judge the claim, attach the verdict to the report, and pass, fail or skip."""
         trial, claim = self.config.stash[_TRIAL], self.claim
         try:
-            with _on_the_terminal(self.config):
+            with _on_the_terminal(self.config), self.config.stash[_PROGRESS].next_claim():
                 verdict, found = trial.run(claim, self.function)
         except InputError as error:
             self.user_properties.append((_ERROR, f"{claim.id}: {error}"))
@@ -222,6 +224,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             config.stash[_TRIAL].suite.check(claim)
     except ClaimError as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Plan the claims that are to be judged, and say so if they take long."""
+    config = session.config
+    claims = [item.claim for item in session.items if isinstance(item, ClaimItem)]
+    if not claims or config.option.collectonly:
+        return
+    trial, plan = config.stash[_TRIAL], None
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if not hasattr(config, "workerinput") and not config.getoption("numprocesses", None):
+        try:
+            with _on_the_terminal(config):
+                plan = trial.suite.plan(trial.subject, claims)
+        except InputError as error:
+            raise pytest.UsageError(str(error)) from None
+    config.stash[_PROGRESS] = Progress(trial, len(claims), plan)
+    if plan and plan.said and reporter:
+        reporter.write_line(plan.said)
 
 
 def _on_the_terminal(config: pytest.Config) -> AbstractContextManager[None]:

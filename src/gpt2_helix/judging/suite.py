@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from gpt2_helix.judging.claim import Claim, ClaimError, Subject
 from gpt2_helix.judging.report import Report
@@ -58,6 +58,18 @@ class Figure:
     why: str = ""
 
 
+@runtime_checkable
+class Plan(Protocol):
+    """How long claims will take."""
+
+    @property
+    def said(self) -> str:
+        """A line before they are judged; empty if they are quick."""
+
+    def left(self) -> str:
+        """How long the rest will take, in words; empty if that is not known."""
+
+
 @dataclass(frozen=True)
 class Suite:
     """What is judged, and how it is opened and broken."""
@@ -68,6 +80,11 @@ class Suite:
     open: Callable[[], Subject]
     # Breaks a copy of a subject in the way of this name.
     control: Callable[[Subject, str], Subject]
+    # A cheaper measurement of a broken copy, for this claim, that may refute it already; and how
+    # it is cheaper.
+    glance: Callable[[Claim, Subject], tuple[Subject, str] | None] = lambda *_: None
+    # What claims cost on this subject, if that is worth telling before they are judged.
+    plan: Callable[[Subject, Sequence[Claim]], Plan | None] = lambda *_: None
     # Other measurements of a subject, strongest first, for claims that are blocked on it.
     weaker: Callable[[Subject], Sequence[Subject]] = lambda _: ()
     # Whether the statements are about another subject than this one.

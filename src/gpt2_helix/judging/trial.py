@@ -53,6 +53,7 @@ class Trial:
     def __init__(self, suite: Suite, subject: Subject) -> None:
         self.suite = suite
         self.subject = subject
+        self.tell: Callable[[str], None] = lambda what: None  # Told what is being judged.
         self._control = cache(suite.control)
 
     @cached_property
@@ -71,12 +72,13 @@ class Trial:
         function on the subject gave.
         """
         self.suite.check(claim)
+        self.tell(claim.id)
         subject, found = _on_strongest(claim, assess, self._evidence())
         controls: list[ControlVerdict] = []
         if found.verdict not in {"blocked", "error"}:
             published = subject.evidence == "published"
             names = claim.refuted_by_published if published else claim.refuted_by
-            controls = [_on_control(claim, assess, subject, name, self._control) for name in names]
+            controls = [self._on_control(claim, assess, subject, name) for name in names]
         found = self._judge(claim, subject, found, controls)
         when = {name: claim.when[name] for name in found.tolerance}
         return (
@@ -102,6 +104,26 @@ class Trial:
             ),
             found,
         )
+
+    def _on_control(
+        self, claim: Claim, assess: Assess, subject: Subject, name: str
+    ) -> ControlVerdict:
+        """A control counts if it keeps what the claim presumes, and breaks a bound of its own.
+
+        A cheaper look is enough where it refutes the claim, or what is presumed, interval and all.
+        """
+        self.tell(f"{claim.id} on {name}")
+        try:
+            broken = self._control(subject, name)
+        except (MissingInputError, InputError) as absent:
+            return ControlVerdict(name, "blocked", counts=False, reason=str(absent))
+        if glance := self.suite.glance(claim, broken):
+            found = assess_on(claim, assess, glance[0])
+            if found.verdict in {"refuted", "n/a"}:
+                why = f"{found.reason} ({glance[1]})"
+                return ControlVerdict(name, found.verdict, found.verdict == "refuted", why)
+        found = assess_on(claim, assess, broken)
+        return ControlVerdict(name, found.verdict, found.verdict == "refuted", found.reason)
 
     def _judge(
         self,
@@ -170,18 +192,6 @@ def _on_strongest(
             return subject, found
         blocked.append((subject, found))
     return blocked[0]
-
-
-def _on_control(
-    claim: Claim, assess: Assess, subject: Subject, name: str, control: Control
-) -> ControlVerdict:
-    """A control counts if it keeps what the claim presumes, and breaks a bound of its own."""
-    try:
-        broken = control(subject, name)
-    except (MissingInputError, InputError) as absent:
-        return ControlVerdict(name, "blocked", counts=False, reason=str(absent))
-    found = assess_on(claim, assess, broken)
-    return ControlVerdict(name, found.verdict, found.verdict == "refuted", found.reason)
 
 
 def assess_on(claim: Claim, assess: Assess, subject: Subject) -> Assessment:

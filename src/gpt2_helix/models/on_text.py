@@ -1,25 +1,25 @@
-"""What a model does on text, under many doctorings at once; only what is asked for is kept."""
+"""What a model does on text, under many doctorings at once; only what is asked for is kept.
 
-import math
+Heads are read first, and the final residual streams of those runs are kept until distributions are
+asked for, which need no further run of them. They are known by the sha256 of what was fed.
+"""
+
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from hashlib import sha256
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
 from gpt2_helix.judging.errors import InputError
 from gpt2_helix.models.config import Head
 from gpt2_helix.models.heads import scores
 from gpt2_helix.models.runner import ROWS_AT_A_TIME, Runner, Tables
-
-Item = TypeVar("Item")
 
 VOCABULARY_AT_A_TIME = 32
 """Positions whose distributions are held at once: at GPT-2's vocabulary 70 MB for 11 doctorings."""
@@ -60,13 +60,20 @@ def window_statistics(
     # Allocating this for every few positions would cost as much as computing the numbers.
     space = torch.empty(2, size, device=runner.device)
     found = []
-    for window in _progress("text", windows, len(windows)):
+    known = _known_by(tables)
+    for window in windows:
         tokens = runner.to_tensor(window)
+        names = [known(window, i) for i in range(n)]
+        kept = {i: runner.kept.pop(name) for i, name in enumerate(names) if name in runner.kept}
+        new = [i for i in range(n) if i not in kept]
 
-        def run(rows: list[int], tokens: Tensor = tokens) -> Tensor:
-            return runner.hidden(tokens.expand(len(rows), length), tables[rows])[0]
+        def run(rows: list[int], tokens: Tensor = tokens, new: list[int] = new) -> Tensor:
+            some = tables[[new[i] for i in rows]]
+            return runner.hidden(tokens.expand(len(rows), length), some)[0]
 
-        hidden = torch.cat(list(_in_parts(run, n)))
+        ran = (row for part in _in_parts(run, len(new)) for row in part)
+        kept |= dict(zip(new, ran, strict=True))
+        hidden = torch.stack([kept[i] for i in range(n)])
         kl, loss, same = _compare(runner, hidden, tokens, space)
         found.append(
             WindowStatistics(
@@ -89,10 +96,13 @@ def previous_token(
     A profile has so many ``offsets``: the query itself and those before it.
     """
     found = []
-    for window in _progress("heads", windows, len(windows)):
+    known = _known_by(tables)
+    for window in windows:
         tokens = runner.to_tensor(window)
 
-        def run(rows: list[int], tokens: Tensor = tokens) -> Tensor:
+        def run(
+            rows: list[int], tokens: Tensor = tokens, window: Int[np.ndarray, " token"] = window
+        ) -> Tensor:
             seen: list[Tensor] = []
 
             def keep(layer: int, qkv: Tensor, hook: Any) -> None:
@@ -101,7 +111,8 @@ def previous_token(
 
             layers = range(runner.config.n_layer)
             hooks = [(f"blocks.{n}.attn.qkv.hook_out", partial(keep, n)) for n in layers]
-            runner.hidden(tokens.expand(len(rows), -1), tables[rows], hooks=hooks)
+            hidden, _ = runner.hidden(tokens.expand(len(rows), -1), tables[rows], hooks=hooks)
+            runner.kept |= {known(window, i): own for i, own in zip(rows, hidden, strict=True)}
             return torch.stack(seen, dim=1)
 
         found.append(torch.cat(list(_in_parts(run, len(tables)))))
@@ -159,9 +170,13 @@ def continuations(
         last = hidden.view(len(rows), n, length, -1)[:, :, -1]
         return _finite(last @ runner.unembedding).softmax(-1).cpu()
 
-    parts = _in_parts(run, len(tables))
-    n_parts = math.ceil(len(tables) / ROWS_AT_A_TIME)
-    return torch.cat(list(_progress("repetition", parts, n_parts))).numpy()
+    return torch.cat(list(_in_parts(run, len(tables)))).numpy()
+
+
+def _known_by(tables: Tables) -> Callable[[Int[np.ndarray, " token"], int], bytes]:
+    """What names a window under one of these doctorings."""
+    rows = [sha256(table.cpu().numpy().tobytes()).digest() for table in tables]
+    return lambda window, i: sha256(window.tobytes() + rows[i]).digest()
 
 
 def _previous_token(
@@ -253,9 +268,3 @@ def _out_of_memory(error: BaseException) -> bool:
         or "can't allocate memory" in str(error)
         or "not enough memory" in str(error)
     )
-
-
-def _progress(what: str, items: Iterable[Item], total: int) -> Iterable[Item]:
-    """Iterate with a progress bar and the time left, if stderr is a terminal."""
-    console, disable = Console(stderr=True), not sys.stderr.isatty()
-    return track(items, f"{what:10}", total, console=console, transient=True, disable=disable)

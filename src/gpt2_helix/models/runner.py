@@ -8,7 +8,7 @@ nothing is folded or centred. Results have the same bits whatever the number of 
 
 import logging
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -115,6 +115,10 @@ class Runner:
             post_adapter_hook=_leave_to_transformers,
         )
         self._model = model
+        # Told the number of tokens of each run, once it is done.
+        self.ran: Callable[[int], None] = lambda tokens: None
+        # Final residual streams that will be asked for again; see on_text.
+        self.kept: dict[bytes, Tensor] = {}
         for layer, window in enumerate(config.windows):
             if window:
                 near = partial(self._near, window)
@@ -199,6 +203,7 @@ class Runner:
                 attention_mask=mask,
                 use_cache=cache or past is not None,
             )
+        self.ran(tokens.numel())
         return out.last_hidden_state, out.past_key_values
 
     def mask(self, n: int, layer: int) -> Float[Tensor, "query key"]:

@@ -1,15 +1,18 @@
 """What the engine judges here: the post's statements, asked of GPT-2 and of models like it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gpt2_helix.judging.claim import Subject
+from gpt2_helix.judging.claim import Claim, Subject
 from gpt2_helix.judging.collect import declared
+from gpt2_helix.judging.errors import MissingInputError
 from gpt2_helix.judging.report import Report
-from gpt2_helix.judging.suite import Figure, Suite
+from gpt2_helix.judging.suite import Figure, Plan, Suite
 from gpt2_helix.places import CLAIMS
 from gpt2_helix.suite.controls import broken_copy
+from gpt2_helix.suite.live import Live
+from gpt2_helix.suite.plan import WHOLE_MODEL, WholeModelPlan
 from gpt2_helix.suite.statements import STATEMENTS, WORDS
 from gpt2_helix.suite.subjects import (
     explored,
@@ -32,6 +35,8 @@ def suite_on(
         statements=STATEMENTS,
         open=opened,
         control=broken_copy,
+        glance=glance,
+        plan=plan,
         weaker=lambda subject: weaker_evidence(subject, data),
         is_replication=is_replication,
         explored=explored,
@@ -41,6 +46,24 @@ def suite_on(
         figures=lambda report: figures_of(report, figures) if figures else (),
         words=WORDS,
     )
+
+
+def glance(claim: Claim, broken: Subject) -> tuple[Subject, str] | None:
+    """A quarter of the windows of text, for claims that take them; and how to say so."""
+    takes_windows = claim.id.partition(".")[0] in ("heads", "output")
+    if not takes_windows or not isinstance(broken, Live) or (some := broken.on_a_quarter) is None:
+        return None
+    return some, f"on {some.n_windows} of {broken.n_windows} windows"
+
+
+def plan(subject: Subject, claims: Sequence[Claim]) -> Plan | None:
+    """What the claims that run the whole of a model will take of it; None if none does."""
+    if not isinstance(subject, Live) or not set(WHOLE_MODEL) & {claim.needs for claim in claims}:
+        return None
+    try:
+        return WholeModelPlan(subject, claims)
+    except MissingInputError:
+        return None
 
 
 def figures_of(report: Report, folder: Path) -> list[Figure]:

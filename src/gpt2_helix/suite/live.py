@@ -43,6 +43,7 @@ class Live(Subject):
     rules: Mapping[Head, Rule] = field(default_factory=dict)
     published_in: Path | None = None  # What others measured of it, if anyone did.
     intact: "Live | None" = None  # What this is a broken copy of.
+    whole: "Live | None" = None  # What this is the same as, on fewer windows of text.
 
     def __post_init__(self) -> None:
         self.commit = self.model.commit
@@ -59,6 +60,20 @@ class Live(Subject):
         """Copy the subject with something else in it; heads stay those of the intact one."""
         return replace(self, intact=self.intact or self, **changed)
 
+    @cached_property
+    def on_a_quarter(self) -> "Live | None":
+        """The same on the first quarter of the windows of text; None if that is less than two."""
+        n_windows = self.n_windows // 4
+        if n_windows < 2:
+            return None
+        return self.broken(material=replace(self.material, n_windows=n_windows), whole=self)
+
+    @property
+    def n_windows(self) -> int:
+        """How many windows of text are run."""
+        asked = self.material.n_windows
+        return int(parameters.of("output")["windows"]) if asked is None else asked
+
     def measure(self, measurement: Callable[..., Result]) -> Result:
         """Call a measurement once, with what its parameters name.
 
@@ -73,6 +88,8 @@ class Live(Subject):
         chosen = parameters.of(records.family(measurement))
         named = inspect.signature(measurement).parameters.values()
         asked = [one.name for one in named if one.kind is not one.KEYWORD_ONLY]
+        if self.whole and not {"windows", "measure"} & set(asked):
+            return self.whole.measure(measurement)
         arguments = {name: self._attribute(name) for name in asked}
         whole = self.intact
         if (
@@ -153,9 +170,7 @@ class Live(Subject):
     @cached_property
     def windows(self) -> Int[np.ndarray, "window token"]:
         """Windows of text, as tokens."""
-        asked = self.material.n_windows
-        n_windows = parameters.of("output")["windows"] if asked is None else asked
-        return self._windows(n_windows, min(texts.WINDOW, self.model.config.n_positions))
+        return self._windows(self.n_windows, min(texts.WINDOW, self.model.config.n_positions))
 
     def _windows(self, n_windows: int, length: int) -> Int[np.ndarray, "window token"]:
         corpus = self.material.texts(n_windows)

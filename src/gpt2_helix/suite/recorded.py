@@ -125,7 +125,10 @@ RECORDED = {
     "attention_whole": Family(
         (*OF_ATTENTION, extended.fed, extended.fed_averaged, layer_0.spread), {}, on_text=True
     ),
-    "output": all_of(output.on_text, controls=(*OF_BEHAVIOUR, "no-positions")),
+    "output": Family(
+        (output.on_text, output.beside),
+        dict.fromkeys((*OF_BEHAVIOUR, "no-positions"), (output.on_text,)),
+    ),
     "heads": all_of(
         heads.all_heads,
         heads.main_heads,
@@ -133,6 +136,9 @@ RECORDED = {
         heads.survival,
         controls=OF_BEHAVIOUR,
     ),
-    "repetition": all_of(repetition.first_word, controls=OF_BEHAVIOUR),
+    "repetition": Family(
+        (repetition.intact, repetition.first_word, repetition.other_pairs),
+        dict.fromkeys(OF_BEHAVIOUR, (repetition.intact, repetition.first_word)),
+    ),
     "patterns": all_of(patterns.of_main_heads),
 }
