@@ -31,17 +31,17 @@ class WholeModelPlan:
         families = {claim.id.partition(".")[0] for claim in asked}
         runner, window = subject.model.runner, subject.windows[:1]
         self._tokens = _to_run(subject, families)
+        tables = runner.tables([subject.model.W_pos[: window.shape[1]]])
+        on_text.window_statistics(runner, window[:, :32], tables)  # The first run is a slow one.
         begin = time.perf_counter()
-        on_text.window_statistics(
-            runner, window, runner.tables([subject.model.W_pos[: window.shape[1]]])
-        )
+        on_text.window_statistics(runner, window, tables)
         seconds = (time.perf_counter() - begin) / window.size * self._tokens
         self._done, self._began = 0, 0.0
         self.said = ""
         if seconds > WORTH_TELLING_S:
             self.said = (
-                f"about {_in_words(seconds)} on this machine for {len(asked)} claims that run the "
-                'whole model; -m "not whole_model" leaves them out'
+                f"about {_in_words(seconds)} on this machine for claims that run the whole "
+                f'model ({len(asked)}); -m "not whole_model" leaves them out'
             )
         runner.ran = self._ran
 
