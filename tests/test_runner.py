@@ -20,6 +20,8 @@ from gpt2_helix.weights.tensors import Array
 from pipeline.digitising import published
 from tiny_models import made
 
+EVERY_DOCTORING = (*output.DOCTORINGS, *output.BESIDE)
+
 
 @cache
 def weights() -> dict[str, Array]:
@@ -80,7 +82,7 @@ def test_statistics_on_text_are_those_of_whole_distributions(
 ) -> None:
     monkeypatch.setattr(on_text, "VOCABULARY_AT_A_TIME", 7)
     monkeypatch.setattr(on_text, "QUERIES_AT_A_TIME", 9)
-    tables = list(doctor_all(W_pos(), output.DOCTORINGS).values())
+    tables = list(doctor_all(W_pos(), EVERY_DOCTORING).values())
     (found,) = on_text.window_statistics(ours(), tokens[None], ours().tables(tables))
     log_p = [theirs(tokens, W).logits[0].log_softmax(-1) for W in tables]
     for i, q in enumerate(log_p):
@@ -101,6 +103,38 @@ def test_a_break_is_a_difference_of_changes_in_the_same_windows() -> None:
     ):
         assert number.mean == pytest.approx(expected, abs=1e-9)
         assert number.low < number.mean < number.high
+
+
+def test_other_doctorings_are_compared_with_intact_positions_as_those_of_claims_are() -> None:
+    windows = np.random.default_rng(1).integers(0, 50, (3, 64))
+    claimed = output.on_text(ours(), W_pos(), windows)
+    beside = output.beside(ours(), W_pos(), windows, beside=("shuffled", "average-20"))
+    assert list(beside.loss_change) == ["shuffled", "average-20"]
+    for name in ("kl", "loss_change", "same_top"):
+        one, other = (getattr(found, name)["average-20"] for found in (claimed, beside))
+        assert one.mean == pytest.approx(other.mean, abs=1e-6)
+    assert beside.loss_change["shuffled"].mean != pytest.approx(one.mean, abs=1e-3)
+
+
+def test_what_heads_ran_is_not_run_again_for_distributions() -> None:
+    tokens = np.random.default_rng(1).integers(0, 50, (2, 64))
+    shared, alone = Runner(CONFIG, weights()), Runner(CONFIG, weights())
+    ran: list[int] = []
+    shared.ran = ran.append
+    heads.observed(shared, W_pos(), tokens)
+    assert sum(ran) == 2 * tokens.size
+    found = output.on_text(shared, W_pos(), tokens)
+    assert sum(ran) == len(output.DOCTORINGS) * tokens.size
+    expected = output.on_text(alone, W_pos(), tokens)
+    for name, change in expected.loss_change.items():
+        assert found.loss_change[name].mean == pytest.approx(change.mean, abs=1e-6)
+    assert not shared.kept
+    # Other positions, or other text, are not those that were run.
+    heads.observed(shared, W_pos(), tokens)
+    for other in ((W_pos()[::-1].copy(), tokens), (W_pos(), tokens[:, ::-1].copy())):
+        ran.clear()
+        output.on_text(shared, *other)
+        assert sum(ran) == len(output.DOCTORINGS) * tokens.size
 
 
 def every_head(seen: heads.Observed) -> heads.AllHeads:
@@ -187,7 +221,7 @@ def test_too_little_memory_means_smaller_batches_and_a_line(
         return run(self, tokens, *arguments, **options)
 
     monkeypatch.setattr(Runner, "hidden", hidden)
-    tables = ours().tables(list(doctor_all(W_pos(), output.DOCTORINGS).values()))
+    tables = ours().tables(list(doctor_all(W_pos(), EVERY_DOCTORING).values()))
     (found,) = on_text.window_statistics(ours(), tokens[None], tables)
     assert max(asked) > 3
     assert "memory: not enough for more, continuing with 2 rows at once" in capsys.readouterr().err

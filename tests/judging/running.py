@@ -13,8 +13,10 @@ Run = subprocess.CompletedProcess[str]
 
 def run_pytest(cwd: Path, *arguments: str) -> Run:
     """Run pytest in a folder, in this process."""
-    # The second collects garbage, which takes long; the run around this one does too.
-    command = [*arguments, "-p", "no:cacheprovider", "-p", "no:unraisableexception"]
+    # The second collects garbage, which takes long; the run around this one does too. The third
+    # warns if hypothesis was used before it is loaded, as tests of this process may have done.
+    left_out = ("cacheprovider", "unraisableexception", "hypothesispytest")
+    command = [*arguments, *(part for name in left_out for part in ("-p", f"no:{name}"))]
     out, err = StringIO(), StringIO()
     with chdir(cwd), redirect_stdout(out), redirect_stderr(err):
         code = pytest.main([*command])

@@ -2,7 +2,12 @@
 
 import errno
 import json
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -213,3 +218,35 @@ def test_the_claims_of_a_folder_are_found(run: Claims, tmp_path: Path) -> None:
     run()
     ((path, _, claim),) = declared(tmp_path / "claims")
     assert (path.name, claim.id) == ("test_die.py", "die.mean")
+
+
+def test_an_interrupted_run_reports_what_was_judged(run: Claims, tmp_path: Path) -> None:
+    run()
+    stop = "def test_stop():\n    raise KeyboardInterrupt\n"
+    (tmp_path / "claims/test_later.py").write_text(stop)
+    path = tmp_path / "out.json"
+    ran = run("--claims-json", str(path))
+    assert ran.returncode == pytest.ExitCode.INTERRUPTED
+    assert "findings: 1 confirmed" in ran.stdout
+    assert [claim["id"] for claim in json.loads(path.read_text())["claims"]] == ["die.mean"]
+
+
+def test_on_a_terminal_a_line_says_what_is_judged(run: Claims, tmp_path: Path) -> None:
+    assert "claim 1 of 1" not in run().stdout
+    plugins = ("-p", "gpt2_helix.judging.plugin", "-p", "judging.dice")
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *plugins, "--import-mode=importlib", "claims"],
+        cwd=tmp_path,
+        env={**os.environ, "TERM": "xterm", "PYTHONPATH": os.pathsep.join(sys.path)},
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    shown = b""
+    # Linux ends what a terminal shows with an error, once nobody writes to it.
+    with suppress(OSError):
+        while part := os.read(ours, 2**16):
+            shown += part
+    assert process.wait() == 0, shown.decode()
+    assert b"claim 1 of 1: die.mean" in shown

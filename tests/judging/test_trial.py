@@ -105,6 +105,33 @@ def test_verdicts_and_which_control_counts(
     assert (control.verdict, control.counts) == (on_control, on_control == "refuted")
 
 
+@pytest.mark.parametrize(
+    ("glanced", "whole", "verdict", "reason"),
+    [
+        (0, AssertionError("not looked at"), "refuted", "value 0, must be >= 1 (at a glance)"),
+        (between(0, 2), 0, "refuted", "value 0, must be >= 1"),
+        (0, 3, "refuted", "value 0, must be >= 1 (at a glance)"),
+        (3, 0, "refuted", "value 0, must be >= 1"),
+        (between(0, 2), 3, "confirmed", ""),
+        (DEGENERATE, 0, "n/a", "expected values that differ (at a glance)"),
+    ],
+)
+def test_a_control_that_a_glance_settles_is_looked_at_no_closer(
+    glanced: Any, whole: Any, verdict: str, reason: str
+) -> None:
+    suite = Suite(
+        STATEMENTS,
+        open=lambda: Toy(2),
+        control=lambda *_: Toy(whole),
+        glance=lambda claim, broken: (Toy(glanced), "at a glance"),
+    )
+    found, _ = Trial(suite, Toy(2)).run(claim(), assess)
+    (control,) = found.controls
+    assert (control.verdict, control.reason) == (verdict, reason)
+    assert control.counts == (verdict == "refuted")
+    assert found.measured == {"value": 2}  # The subject itself is measured whole.
+
+
 def test_what_was_set_after_looking_describes_where_it_was_looked_at() -> None:
     after = claim(
         tolerance={"value": ">= 1", "other": ">= 1"}, set={"value": "before", "other": "after"}

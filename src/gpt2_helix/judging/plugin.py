@@ -6,7 +6,6 @@ hook ``pytest_judging_suite``.
 """
 
 import inspect
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -246,9 +245,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _on_the_terminal(config: pytest.Config) -> AbstractContextManager[None]:
-    """Let progress bars through to a terminal: pytest captures output otherwise."""
+    """Let progress through to a terminal: pytest captures output otherwise.
+
+    While it does, stderr is a file whatever it was, so pytest's own reporter is asked.
+    """
     capture = config.pluginmanager.getplugin("capturemanager")
-    if capture and sys.__stderr__ and sys.__stderr__.isatty():
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    if capture and reporter and reporter.isatty:
         return capture.global_and_fixture_disabled()
     return nullcontext()
 

@@ -80,9 +80,9 @@ def first_word(
 
     Those of ``every_offset`` are tried at every offset of their groups, ``larger`` ones at 0.
     """
-    wanted = _wanted(every_offset, larger)
-    found = _probabilities(runner, W_pos, prompt, BOTH, wanted)
-    at, at_0 = len(prompt.prefix), [name for name, offset in wanted if offset == 0]
+    doctored = wanted(every_offset, larger)
+    found = _probabilities(runner, W_pos, prompt, BOTH, doctored)
+    at, at_0 = len(prompt.prefix), [name for name, offset in doctored if offset == 0]
     rows = {name: doctoring.doctor(W_pos, name)[at : at + 2] for name in at_0}
     return FirstWord(
         first_word_at=at,
@@ -109,17 +109,18 @@ def other_pairs(
     larger: Sequence[str] = LARGER,
 ) -> OtherPairs:
     """Run the prompt with the other pairs in place of the pair, as in ``first_word``."""
-    wanted = _wanted(every_offset, larger)
+    doctored = wanted(every_offset, larger)
     others = [pair for pair in prompt.tails if pair not in BOTH]
-    found = _probabilities(runner, W_pos, prompt, others, wanted).values()
-    at_0 = [name for name, offset in wanted if offset == 0]
+    found = _probabilities(runner, W_pos, prompt, others, doctored).values()
+    at_0 = [name for name, offset in doctored if offset == 0]
     return OtherPairs(
         {k: _rate([p[k, 0] for p in found]) for k in at_0},
         {k: _rate([min(p[k, o] for o in range(_offsets(k))) for p in found]) for k in every_offset},
     )
 
 
-def _wanted(every_offset: Sequence[str], larger: Sequence[str]) -> list[Doctored]:
+def wanted(every_offset: Sequence[str], larger: Sequence[str]) -> list[Doctored]:
+    """The doctorings that are tried, at which offsets of their groups; intact first."""
     return [
         (doctoring.INTACT, 0),
         *((name, offset) for name in every_offset for offset in range(_offsets(name))),
@@ -137,17 +138,17 @@ def _probabilities(
     W_pos: Positions,
     prompt: RepetitionPrompt,
     pairs: Sequence[Pair],
-    wanted: Sequence[Doctored],
+    doctored: Sequence[Doctored],
 ) -> dict[str, dict[Doctored, np.float32]]:
     """Probability of the first word, or a variant of it, by pair and by doctoring and offset."""
     from gpt2_helix.models import on_text  # Not above: it imports torch, which is slow.
 
-    rows = [doctoring.doctor(W_pos, *one)[: prompt.n_tokens] for one in wanted]
+    rows = [doctoring.doctor(W_pos, *one)[: prompt.n_tokens] for one in doctored]
     tails = np.stack([prompt.tails[pair] for pair in pairs])
     next_token = on_text.continuations(runner, prompt.prefix, tails, runner.tables(rows))
     return {
         " ".join(pair): dict(
-            zip(wanted, next_token[:, i, prompt.variants[pair[0]]].sum(axis=1), strict=True)
+            zip(doctored, next_token[:, i, prompt.variants[pair[0]]].sum(axis=1), strict=True)
         )
         for i, pair in enumerate(pairs)
     }

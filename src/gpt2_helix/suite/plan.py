@@ -3,8 +3,9 @@
 import time
 from collections.abc import Sequence
 
-from gpt2_helix import doctoring, parameters
+from gpt2_helix import parameters
 from gpt2_helix.judging.claim import Claim
+from gpt2_helix.judging.errors import MissingInputError
 from gpt2_helix.measure import repetition
 from gpt2_helix.suite.live import Live
 
@@ -13,8 +14,8 @@ WHOLE_MODEL = ("F", "D")
 CONTROLS_ON_TEXT = {"heads": 1, "output": 2}
 """Controls that run the same model, each on a quarter of the windows unless that leaves it open."""
 WORTH_TELLING_S = 30
-TOKENS_OF_A_TAIL = 12
-"""About as many as the prompt has from the first word of the pair to its end."""
+RUNS = 3
+"""Of the first window, the fastest of which counts: the first is slow, as other programs may be."""
 
 
 class WholeModelPlan:
@@ -30,12 +31,14 @@ class WholeModelPlan:
         asked = [claim for claim in claims if claim.needs in WHOLE_MODEL]
         families = {claim.id.partition(".")[0] for claim in asked}
         runner, window = subject.model.runner, subject.windows[:1]
-        self._tokens = _to_run(subject, families)
+        self.tokens = _to_run(subject, families)
         tables = runner.tables([subject.model.W_pos[: window.shape[1]]])
-        on_text.window_statistics(runner, window[:, :32], tables)  # The first run is a slow one.
-        begin = time.perf_counter()
-        on_text.window_statistics(runner, window, tables)
-        seconds = (time.perf_counter() - begin) / window.size * self._tokens
+        taken = []
+        for _ in range(RUNS):
+            begin = time.perf_counter()
+            on_text.window_statistics(runner, window, tables)
+            taken.append(time.perf_counter() - begin)
+        seconds = min(taken) / window.size * self.tokens
         self._done, self._began = 0, 0.0
         self.said = ""
         if seconds > WORTH_TELLING_S:
@@ -53,9 +56,9 @@ class WholeModelPlan:
         """How long the rest of the runs will take, going by those that are done."""
         if not self._done:
             return ""
-        if self._done >= self._tokens:
+        if self._done >= self.tokens:
             return "more windows than planned"
-        seconds = (time.perf_counter() - self._began) / self._done * (self._tokens - self._done)
+        seconds = (time.perf_counter() - self._began) / self._done * (self.tokens - self._done)
         return f"about {_in_words(seconds)} to go"
 
 
@@ -67,15 +70,22 @@ def _to_run(subject: Live, families: set[str]) -> int:
     on_text = families & rows.keys()
     quarters = max(n_windows // 4, 2)
     windows = sum(rows[f] * (n_windows + quarters * CONTROLS_ON_TEXT[f]) for f in on_text)
-    return windows * length + ("repetition" in families) * _to_repeat()
+    return windows * length + (_to_repeat(subject) if "repetition" in families else 0)
 
 
-def _to_repeat() -> int:
-    """Tokens of the repetition prompt under every doctoring, its two tails among them."""
+def _to_repeat(subject: Live) -> int:
+    """Tokens of the prompt under every doctoring, both orders; none if it does not fit the model.
+
+    The control, and the intact prompt by itself, are a run each.
+    """
+    try:
+        prompt = subject.prompt
+    except MissingInputError:
+        return 0
     chosen = parameters.of("repetition")
-    offsets = sum(doctoring.group_size(name) or 1 for name in chosen["every_offset"])
-    rows = 1 + offsets + len(chosen["larger"])
-    return int(rows * (chosen["first_word_at"] + len(repetition.BOTH) * TOKENS_OF_A_TAIL))
+    rows = 2 + len(repetition.wanted(chosen["every_offset"], chosen["larger"]))
+    tails = len(repetition.BOTH) * (prompt.n_tokens - len(prompt.prefix))
+    return rows * (len(prompt.prefix) + tails)
 
 
 def _in_words(seconds: float) -> str:
