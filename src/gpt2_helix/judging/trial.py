@@ -4,7 +4,7 @@ import inspect
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -31,6 +31,8 @@ Control = Callable[[Subject, str], Subject]
 WORDS = Words()
 FIRST = 2
 """Results that are told before all else."""
+COPIES = 10
+"""Broken copies held at once: each holds what was measured of it, and claims in a row share few."""
 NO_CONTROL_COUNTS = "no control counts: none keeps what is presumed and breaks a bound"
 
 
@@ -48,13 +50,13 @@ class Assessment:
 
 
 class Trial:
-    """Judges the claims of a suite on one subject; each broken copy of it is made once."""
+    """Judges the claims of a suite on one subject; broken copies are made when claims ask."""
 
     def __init__(self, suite: Suite, subject: Subject) -> None:
         self.suite = suite
         self.subject = subject
         self.tell: Callable[[str], None] = lambda what: None  # Told what is being judged.
-        self._control = cache(suite.control)
+        self._control = lru_cache(COPIES)(suite.control)
 
     @cached_property
     def _weaker(self) -> Sequence[Subject]:
