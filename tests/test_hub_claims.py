@@ -1,6 +1,7 @@
 """From a hub to a verdict, as a user runs it; ``hub/test_faults.py`` has what can go wrong."""
 
 import functools
+import hashlib
 import json
 import os
 import re
@@ -9,20 +10,21 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from huggingface_hub import constants
+from huggingface_hub import constants, file_download
 from safetensors.numpy import save
 
 from gpt2_helix.models import identity
-from gpt2_helix.models.built import SEED, RandomWeights
+from gpt2_helix.models.built import BUILT, SEED, RandomWeights, word_tokenizer
 from gpt2_helix.models.config import config_from
 from gpt2_helix.weights import pins, ranged
 from gpt2_helix.weights.pins import HUB_MODELS, HubModel
 from gpt2_helix.weights.tensors import sha256_of_tensor
 from hub_server import COMMIT, Fault, Hub, commit_of, live_in, serve, start_in
-from support import CONFIG, ROOT, Judge, helix_rows, start_python
+from support import CONFIG, ROOT, Claims, Judge, choose, helix_rows, start_python
 
 MODEL = "subject/model"
 WEIGHTS = "model.safetensors"
@@ -166,4 +168,53 @@ def test_a_cache_carried_to_another_machine(
     assert "1 refuted" in ran.out
     ran = here(*POSITIONS, subject="gpt2")
     assert ran.code == 0, ran.out
+    assert hub.requests == []
+
+
+@pytest.fixture
+def complete(hub: Hub, here: Judge, monkeypatch: pytest.MonkeyPatch) -> Judge:
+    """The same, but a model that has everything, and with every file pinned."""
+    config, tensors = BUILT["untrained"]()
+    held = {name: tensors[name] for name in tensors}
+    sizes = {key: getattr(config, key) for key in ("n_layer", "n_head", "n_embd", "vocab_size")}
+    declared = {**CONFIG, **sizes, "n_positions": config.n_positions}
+    files = {
+        "config.json": json.dumps(declared).encode(),
+        "tokenizer.json": word_tokenizer().to_str().encode(),
+        WEIGHTS: save(held),
+    }
+    pinned = HubModel(
+        MODEL,
+        COMMIT,
+        size={name: len(content) for name, content in files.items()},
+        sha256={name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        tensors={name: sha256_of_tensor(tensor) for name, tensor in held.items()},
+    )
+    hub.repositories[MODEL] = files
+    monkeypatch.setattr(pins, "GPT2_SMALL_TENSORS", pinned.tensors)
+    monkeypatch.setattr(identity, "GPT2_SMALL", config)
+    monkeypatch.setitem(HUB_MODELS, "gpt2", pinned)
+    # Little of what decides nothing here.
+    larger = ("average-10", "average-20")
+    choose(monkeypatch, "repetition", other_pairs=2, every_offset=("average-5",), larger=larger)
+    return here
+
+
+def test_every_claim_is_judged_after_a_download_that_was_cut(
+    hub: Hub, complete: Judge, run_claims: Claims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_little = ("--subject", "gpt2", "--windows", "2")
+    whole = len(hub.repositories[MODEL][WEIGHTS])
+    monkeypatch.setattr(file_download, "time", SimpleNamespace(sleep=lambda seconds: None))
+    hub.faults = [Fault(WEIGHTS, cut=whole // 2)]
+    cut = run_claims(*on_little, "-k", "first_word", offline=False)
+    assert f"{WEIGHTS}: expected it from {hub.endpoint}, found no answer" in cut.stderr
+    hub.forget()
+    ran = complete(*on_little)
+    assert not {"blocked", "error"} & set(ran.verdicts.values()), ran.out
+    assert hub.served[WEIGHTS] <= whole + ranged.BLOCK + 8
+    hub.forget()
+    again = complete(*on_little)
+    assert "subject: gpt2 at c0ffee00: 64 of 64 tensors, each as published\n" in again.out
+    assert again.verdicts == ran.verdicts
     assert hub.requests == []
