@@ -237,6 +237,8 @@ class Answer(BaseHTTPRequestHandler):
             self.body(file, body, fault)
 
     def body(self, file: str, body: bytes, fault: Fault) -> None:
+        if fault.cut is not None and len(body) <= fault.cut:
+            fault.times += 1  # This one was not cut.
         for start in range(0, len(body), CHUNK):
             part = body[start : start + CHUNK]
             for at in (fault.cut, fault.stall):
