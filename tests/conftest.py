@@ -2,9 +2,9 @@
 
 import gc
 import json
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from jaxtyping import install_import_hook
@@ -16,6 +16,9 @@ install_import_hook("gpt2_helix", "checked.checked")
 from gpt2_helix.weights.tensors import Array  # noqa: E402
 from judging.running import run_pytest  # noqa: E402
 from support import CONFIG, ROOT, Claims, Folder, Judge, Judged, Run, helix_rows  # noqa: E402
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
 
 SOME_CLAIM = '''
 import pytest
@@ -77,6 +80,15 @@ def folder(tmp_path: Path) -> Folder:
         return path
 
     return write
+
+
+@pytest.fixture(scope="session")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Chrome"]:
+    """A browser, in which tests open pages from disk."""
+    from browsing import started  # Most tests need none.
+
+    with started(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
 
 
 @pytest.fixture

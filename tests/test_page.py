@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -19,92 +19,25 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select
 
+import browsing
 import draw
 import explore
 import style
+from browsing import complaints, in_browser
 from gpt2_helix.doctoring import average_in_groups, group_size
 from gpt2_helix.judging.collect import declared
 from gpt2_helix.judging.records import digest_of
 from support import ROOT
 
 PAGE = ROOT / "paper/figures/explore.html"
-CONTRASTS = """
-// Each element with text of its own, and how its colour stands out from the background behind it.
-const pen = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
-function light(...colours) {
-  for (const colour of colours) { pen.fillStyle = colour; pen.fillRect(0, 0, 1, 1); }
-  const [r, g, b] = [...pen.getImageData(0, 0, 1, 1).data].map(v => v / 255)
-    .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-}
-const found = [];
-for (const element of document.body.querySelectorAll("*")) {
-  const said = [...element.childNodes].filter(n => n.nodeType === Node.TEXT_NODE && n.data.trim());
-  if (!said.length || !element.checkVisibility() || element.matches("script, style")) continue;
-  const behind = [];
-  for (let e = element; e; e = e.parentElement) behind.unshift(getComputedStyle(e).backgroundColor);
-  const look = getComputedStyle(element);
-  const back = light("#fff", ...behind);
-  const front = light(element instanceof SVGElement ? look.fill : look.color);
-  const [low, high] = [back, front].sort((a, b) => a - b);
-  found.push([said[0].data.trim(), (high + 0.05) / (low + 0.05)]);
-}
-return found;
-"""
-
-
-CLIPPED = """
-// Texts of charts that reach out of their chart.
-return [...document.querySelectorAll("svg")].flatMap(svg => {
-  const box = svg.getBoundingClientRect();
-  return [...svg.querySelectorAll("text")].filter(text => {
-    const own = text.getBoundingClientRect();
-    return own.left < box.left - 1 || own.right > box.right + 1
-      || own.top < box.top - 3 || own.bottom > box.bottom + 1;
-  }).map(text => svg.id + ": " + text.textContent);
-});
-"""
-
-
-@pytest.fixture(scope="module")
-def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    driver = shutil.which("chromedriver")
-    if not (chromium and driver):
-        pytest.skip("needs a browser: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (
-        "headless",
-        "no-sandbox",
-        "disable-gpu",
-        "no-first-run",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-        "disable-dev-shm-usage",
-        "host-resolver-rules=MAP * ~NOTFOUND",
-        "window-size=900,900",
-        f"user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    yield chrome
-    chrome.quit()
 
 
 @pytest.fixture
 def browser(chrome: webdriver.Chrome) -> webdriver.Chrome:
     """The page as it opens, at the window's own size and in its own colours."""
-    chrome.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {})
+    browsing.look(chrome)
     chrome.get(PAGE.as_uri())
     return chrome
-
-
-in_browser = pytest.mark.xdist_group("browser")
-"""One worker starts one browser."""
 
 
 def test_the_page_is_what_the_data_make_and_asks_for_nothing_else() -> None:
@@ -251,22 +184,10 @@ def test_the_helix_turns_and_names_positions(browser: webdriver.Chrome) -> None:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 390, 1280])
 def test_it_fits_and_is_legible(browser: webdriver.Chrome, scheme: str, width: int) -> None:
-    metrics = {"width": width, "height": 700, "deviceScaleFactor": 1, "mobile": width < 600}
-    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    browsing.look(browser, width, scheme)
     browser.refresh()  # Drawn again at this width.
-    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
-    assert browser.execute_script(CLIPPED) == []
-    # WCAG 2.2, 1.4.3: text stands out from what is behind it by 4.5 to 1.
-    pairs = browser.execute_script(CONTRASTS)
-    assert len(pairs) > 20
-    assert [(said, ratio) for said, ratio in pairs if ratio < 4.5] == []
-
-
-def complaints(browser: webdriver.Chrome) -> list[Any]:
-    log: list[Any] = browser.get_log("browser")  # type: ignore[no-untyped-call]
-    return [entry for entry in log if entry["level"] in ("SEVERE", "WARNING")]
+    browsing.check(browser, width)
+    assert complaints(browser) == []
 
 
 def test_a_subject_that_is_no_gpt2_has_a_page_and_figures_of_its_own(

@@ -9,7 +9,7 @@ from pathlib import Path
 import jinja2
 
 from gpt2_helix.judging import wording
-from gpt2_helix.judging.claim import Number, labelled, shown
+from gpt2_helix.judging.claim import VERDICTS, Number, labelled, shown
 from gpt2_helix.judging.files import write_text
 from gpt2_helix.judging.report import Report
 from gpt2_helix.judging.suite import Figure, Words
@@ -61,7 +61,8 @@ def number_line(value: Number, bound: str) -> NumberLine:
 
     kept = {"=": (limit, limit), ">": (limit, high), "<": (low, limit)}[comparison[0]]
     left, right = x(kept[0]) - (comparison == "=="), x(kept[1]) + (comparison == "==")
-    anchor = "start" if value >= limit else "end"
+    # Towards the middle, where there is room for the text.
+    anchor = "start" if x(value) < WIDTH / 2 else "end"
     return NumberLine(x(value), x(limit), left, round(right - left, 1), anchor)
 
 
@@ -74,8 +75,10 @@ def _template() -> jinja2.Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    here.filters["together"] = wording.together
     here.globals |= {
         "wording": wording,
+        "meanings": VERDICTS,
         "labelled": labelled,
         "told": shown,
         "number_line": number_line,

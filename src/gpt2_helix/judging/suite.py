@@ -55,6 +55,7 @@ class Figure:
     claims: Sequence[str]
     caption: str = ""
     svg: Path | None = None
+    alt: str = ""  # The picture in words, for those who do not see it.
     why: str = ""
 
 

@@ -12,7 +12,7 @@ from gpt2_helix.judging.suite import Words
 
 Item = TypeVar("Item", StatementVerdict, ClaimVerdict)
 NO_BREAK = "\N{NO-BREAK SPACE}"
-"""Between a name and its digest."""
+"""Between a name and its digest, and before a sign of per cent."""
 ON_CONTROL = {
     "refuted": "fails here, as it must",
     "n/a": "does not test this claim",
@@ -167,6 +167,11 @@ def counts(report: Report) -> str:
 def counted(n: int, noun: str) -> str:
     """A number of things."""
     return f"{n} {noun}" + ("" if n == 1 else "s")
+
+
+def together(text: str) -> str:
+    """The text, where no line is broken before a sign of per cent."""
+    return text.replace(" %", f"{NO_BREAK}%")
 
 
 def short_name(about: About) -> str:

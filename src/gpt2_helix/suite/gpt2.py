@@ -69,15 +69,20 @@ def plan(subject: Subject, claims: Sequence[Claim]) -> Plan | None:
 def figures_of(report: Report, folder: Path) -> list[Figure]:
     """Figures drawn from the subject's weights or from what others published, and those not drawn.
 
-    What others published counts if a claim is judged on it.
+    What others published counts if a claim is judged on it. Why one is not drawn is told where a
+    claim of it is not judged either, and of the model alone that figures are about.
     """
+    missing = {c.id for c in report.claims if c.verdict == "blocked"}
+    missing = set() if report.subject.replication else missing
     origins = {*report.subject.digests.values(), *(claim.source for claim in report.claims)}
     found = []
     for path in sorted(folder.glob("*.json")):
         about = json.loads(path.read_text(encoding="utf-8"))
         shown = path.stem, about["claims"]
         if not about["drawn"]:
-            found.append(Figure(*shown, why=about["why"]))
+            if missing & set(about["claims"]):
+                found.append(Figure(*shown, why=about["why"]))
         elif {about["W_pos_sha256"], about.get("source")} & (origins - {None}):
-            found.append(Figure(*shown, caption=about["caption"], svg=path.with_suffix(".svg")))
+            svg = path.with_suffix(".svg")
+            found.append(Figure(*shown, about["caption"], svg, about["alt"]))
     return found
