@@ -42,7 +42,7 @@ function project(row) {
   const [x, y] = across.map(j => row[j] - middle[j]), z = row[up] - middle[up];
   const { turn, tilt, zoom } = view;
   const side = x * Math.cos(turn) - y * Math.sin(turn), depth = x * Math.sin(turn) + y * Math.cos(turn);
-  const scale = zoom * Math.min(canvas.width, canvas.height) / 9;
+  const scale = zoom * Math.min(canvas.width, canvas.height) / 7.5;
   return [
     canvas.width / 2 + scale * side,
     canvas.height / 2 - scale * (z * Math.cos(tilt) - depth * Math.sin(tilt)),
@@ -52,7 +52,7 @@ function project(row) {
 function drawHelix() {
   const dense = window.devicePixelRatio || 1, box = canvas.getBoundingClientRect();
   canvas.width = Math.round(box.width * dense);
-  canvas.height = Math.round(box.width * 0.75 * dense);
+  canvas.height = Math.round(box.width * 5 / 8 * dense);
   pen.strokeStyle = getComputedStyle(canvas).color;
   pen.lineWidth = 1.2 * dense;
   pen.beginPath();
@@ -115,7 +115,8 @@ canvas.addEventListener("keydown", event => {
 // Charts. Each is drawn to the size that it has on the page, so that text keeps its own.
 
 function frame(svg, [left, right, bottom], [lowX, highX], highY, ticksX, ticksY) {
-  const { width, height } = svg.getBoundingClientRect(), top = 10;
+  const box = svg.getBoundingClientRect(), height = box.height, top = 10;
+  const width = Math.max(box.width, left + right + 1);  // In a window that is being made it has none.
   const x = value => left + (width - left - right) * (value - lowX) / (highX - lowX);
   const y = value => height - bottom - (height - bottom - top) * value / highY;
   const parts = ticksY.map(value =>
@@ -152,19 +153,21 @@ function panelsIn(place, names) {
   });
 }
 
-// Bars by offset behind the query; the query's own position, at 0, stands out if it is not itself asked for.
-function drawOffsets(svg, seen, intact, highest, says) {
+// Bars by offset from the query, from the furthest ahead back; the query's own position, at 0, stands out.
+function drawOffsets(svg, seen, intact, highest, says, ahead = 0) {
   const step = highest > 0.6 ? 0.5 : highest > 0.3 ? 0.2 : 0.1;
   const ticksY = Array.from({ length: Math.floor(highest / step + 1e-9) + 1 }, (_, i) => Number((i * step).toFixed(1)));
-  const ticksX = [-12, -10, -5, 0].filter(tick => -tick < seen.length && (tick !== -10 || seen.length < 13)).map(tick => [tick, tick]);
-  const { x, y, parts } = frame(svg, [28, 8, 22], [-seen.length + 0.5, 0.5], highest, ticksX, ticksY);
+  const last = ahead - seen.length + 1, steps = last === -12 ? [-12, -5, 0] : [-10, -5, 0, 5, 10];
+  const ticksX = steps.filter(tick => tick >= last && tick <= ahead).map(tick => [tick, tick]);
+  const { x, y, parts } = frame(svg, [28, 8, 22], [last - 0.5, ahead + 0.5], highest, ticksX, ticksY);
   const bars = (heights, look) => heights.map((height, i) =>
-    `<rect class="${look(i)}" x="${x(-i - 0.4)}" width="${x(0.4) - x(-0.4)}" y="${y(height)}" height="${Math.max(0, y(0) - y(height))}"/>`);
-  parts.push(...bars(seen, i => i ? "bar far" : "bar"), ...bars(intact, () => "ghost"));
-  show(svg, parts, `${says} by offset from 0 back: ${seen.map(number).join(", ")}`);
+    `<rect class="${look(i)}" x="${x(ahead - i - 0.4)}" width="${x(0.4) - x(-0.4)}" y="${y(height)}" height="${Math.max(0, y(0) - y(height))}"/>`);
+  parts.push(...bars(seen, i => i === ahead ? "bar" : "bar far"), ...bars(intact, () => "ghost"));
+  show(svg, parts, `${says} by offset from ${ahead} back: ${seen.map(number).join(", ")}`);
 }
 
 const kernelPanels = panelsIn(find("kernels"), Object.keys(data.kernels.kernel));
+const unmaskedPanels = panelsIn(find("unmasked"), Object.keys(data.kernels.unmasked));
 
 function drawKernels() {
   const highest = Math.max(...Object.values(data.kernels.kernel).flat(2));
@@ -173,6 +176,12 @@ function drawKernels() {
     svg.parentElement.className = "";
     caption.textContent = `looks back ${number(data.kernels.lookBack[name][at])} tokens`;
     drawOffsets(svg, kernel[at], kernel[0], highest, `Attention of ${name}`);
+  }
+  for (const { name, svg, caption } of unmaskedPanels) {
+    const [seen, intact] = [at, 0].map(i => data.kernels.unmasked[name][i].toReversed());
+    svg.parentElement.className = "";
+    caption.textContent = `intact: looks ${number(data.kernels.ahead[name])} tokens ahead`;
+    drawOffsets(svg, seen, intact, highest, `Without the mask, attention of ${name}`, (seen.length - 1) / 2);
   }
 }
 
@@ -197,10 +206,12 @@ function drawRebuilt() {
 }
 
 const profilePanels = data.profile ? ["alone", "pictures"].map(kind => {
-  const place = document.createElement("div");
+  if (!Object.keys(data.profile[kind]).length) return [];
+  const place = document.createElement("div"), title = document.createElement("h3");
+  title.textContent = kind === "alone" ? "Attention alone" : "Whole model on text, from the author's pictures";
   place.className = "panels";
-  find("profile").append(place);
-  return Object.keys(data.profile[kind]).length ? panelsIn(place, Object.keys(data.profile.alone[1])) : [];
+  find("profile").append(title, place);
+  return panelsIn(place, Object.keys(data.profile.alone[1]));
 }) : [];
 
 function drawProfiles() {
@@ -209,12 +220,12 @@ function drawProfiles() {
   const highest = 1.08 * Math.max(...Object.values(alone).flatMap(by => Object.values(by).flat()));
   for (const { name, svg, caption } of ofAlone) {
     const [own, behind] = alone[k][name];
-    caption.textContent = `attention alone: ${own.toFixed(2)} at 0, ${behind.toFixed(2)} at -1`;
+    caption.textContent = `${k === 1 ? "intact" : `groups of ${k}`}: ${own.toFixed(2)} at 0, ${behind.toFixed(2)} at -1`;
     drawOffsets(svg, alone[k][name], alone[1][name], highest, `Attention alone of ${name}`);
   }
   for (const { name, svg, caption } of ofPictures) {
     const seen = (pictures[k] ?? pictures[1])[name];
-    const which = pictures[k] ? "whole model" : "whole model, intact";
+    const which = pictures[k] && k !== 1 ? `groups of ${k}` : "intact";
     caption.textContent = `${which}: ${seen[0].toFixed(2)} at 0, ${seen[1].toFixed(2)} at -1`;
     drawOffsets(svg, seen, pictures[1][name], 1.08, `Whole model, attention of ${name}`);
   }
@@ -293,6 +304,23 @@ function drawHeads() {
     `<tbody>${rows.map((cells, i) => `<tr><th scope="row">L${i}</th>${cells.join("")}</tr>`).join("")}</tbody>`;
 }
 
+// One dot a head, on logarithmic axes; what does not move.
+function drawOrder() {
+  const { main, order, rank } = data.heads, svg = find("heads-by-order"), heads = Object.entries(order);
+  const lows = [0, 1].map(i => Math.floor(Math.log10(Math.min(...heads.map(([, pair]) => pair[i])))));
+  const [ticksX, ticksY] = lows.map(low => Array.from({ length: 1 - low }, (_, i) => [i, (10 ** (low + i)).toFixed(-low - i)]));
+  const { x, y, left, right, parts } = frame(svg, [44, 26, 22], [0, -lows[0]], -lows[1], ticksX, []);
+  parts.push(...ticksY.map(([i, label]) => `<line class="axis" x1="${left}" x2="${right}" y1="${y(i)}" y2="${y(i)}"/>` +
+    `<text x="${left - 5}" y="${y(i) + 4}" text-anchor="end">${label}</text>`));
+  for (const [head, [alone, whole]] of heads) {
+    const i = main.indexOf(head), [px, py] = [x(Math.log10(alone) - lows[0]), y(Math.log10(whole) - lows[1])];
+    parts.push(i < 0 ? `<circle class="rest" r="2.5" cx="${px}" cy="${py}"/>` :
+      `<g class="s${i}"><circle class="dot" r="5" cx="${px}" cy="${py}"/><text x="${px - 8}" y="${py + 4}" text-anchor="end">${head}</text></g>`);
+  }
+  show(svg, parts, `Rank correlation of ${heads.length} heads: ${rank[0].toFixed(2)}`);
+  find("rank").textContent = `Rank correlation: ${rank[0].toFixed(2)} [${rank[1].toFixed(2)}, ${rank[2].toFixed(2)}]; 1 is the same order.`;
+}
+
 // All of it.
 
 const pictures = { rebuilt: drawRebuilt, profile: drawProfiles, kept: drawKept, cause: drawEdit, heads: drawHeads };
@@ -301,6 +329,8 @@ function draw() {
   drawHelix();
   drawKernels();
   for (const [name, picture] of Object.entries(pictures)) if (data[name]) picture();
+  if (data.heads?.order) drawOrder();
+  else find("order").hidden = true;
 }
 
 function choose() {

@@ -15,6 +15,8 @@ import profiles
 import style
 from gpt2_helix.doctoring import group_size
 from gpt2_helix.judging.report import ClaimVerdict, Report, StatementVerdict, read
+from gpt2_helix.measure.agreement import whole_model
+from gpt2_helix.suite.published import published_heads
 
 PICTURED = {
     "helix": ("helix.circle", "helix.axis", "averaging.stays-on-the-helix"),
@@ -59,9 +61,12 @@ def page(subject: str) -> str:
     for name, make in makers.items():
         if all(style.is_recorded(subject, family) for family in NEEDS[name]):
             data[name] = make(subject, tolerance)
+    main = list(data["kept"]["floor"]) if "kept" in data else []
     filled = {
         "%SUBJECT%": escape(_name(subject)),
-        "%FOUND%": _found(report),
+        "%FOUND%": _sentences(report.found),
+        "%OPEN%": _open(report),
+        "%MAIN%": escape(", ".join(main) or "not measured"),
         "%LAST%": str(data["helix"]["last"]),
         "%ORIGIN%": escape(style.origin(subject, style.read_record(subject, "helix"))),
         "%EXPLAINED%": f"{100 * data['helix'].pop('explained'):.0f}&nbsp;%",
@@ -103,6 +108,8 @@ def _kernels(subject: str) -> dict[str, Any]:
     return {
         "sizes": [group_size(name) for name in next(iter(record["kernel"].values()))],
         "kernel": {head: list(kernel.values()) for head, kernel in record["kernel"].items()},
+        "unmasked": {head: list(of.values()) for head, of in record["kernel_without_mask"].items()},
+        "ahead": record["offset_without_mask"],
         "lookBack": {head: list(found.values()) for head, found in record["look_back"].items()},
     }
 
@@ -170,7 +177,14 @@ def _heads(subject: str, tolerance: Mapping[str, Any]) -> dict[str, Any]:
     """Attention of every head at -1, by group size."""
     record = style.read_record(subject, "sensitivity")["measured"]["every_head"]
     main = style.read_record(subject, "attention_only")["measured"]["main_heads"]
-    return {"main": list(main["attention"]), "attention": _by_size(record["attention"])}
+    found = {"main": list(main["attention"]), "attention": _by_size(record["attention"])}
+    if subject == style.SUBJECT and style.is_recorded(subject, "agreement"):
+        order = style.read_record(subject, "agreement")["measured"]["rank_correlation"]
+        whole = whole_model(published_heads(style.DATA / "published"))["intact"]
+        alone = order["attention"]["intact"]
+        found["order"] = {head: [alone[head], whole[head]] for head in alone}
+        found["rank"] = [order["correlation"]["intact"][end] for end in ("mean", "low", "high")]
+    return found
 
 
 def _by_size(by_doctoring: Numbers) -> dict[int, Any]:
@@ -189,10 +203,17 @@ def _limit(tolerance: Mapping[str, Any], claim: str, name: str) -> float:
     return float(tolerance[claim][name].split()[1])
 
 
-def _found(report: Report) -> str:
-    """What was found in all, as a list."""
-    items = "".join(f"<li>{_text(sentence)}</li>" for sentence in report.found)
+def _sentences(sentences: Iterable[str]) -> str:
+    """Sentences as a list."""
+    items = "".join(f"<li>{_text(sentence)}</li>" for sentence in sentences)
     return f"<ul>{items}</ul>" if items else ""
+
+
+def _open(report: Report) -> str:
+    """The statements that wait for a measurement."""
+    waiting = [s.says for s in report.statements if s.verdict == "blocked"]
+    why = "not measured yet; it takes the whole model"
+    return f"<p><strong>Open</strong> ({why})</p>{_sentences(waiting)}" if waiting else ""
 
 
 def _text(sentence: str) -> str:

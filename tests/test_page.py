@@ -83,12 +83,16 @@ def test_the_slider_moves_every_picture(browser: webdriver.Chrome) -> None:
     def find(name: str) -> WebElement:
         return browser.find_element(By.ID, name)
 
+    def told(name: str) -> str:
+        return " ".join(find(name).text.split())
+
     # By keyboard. The points are the means that the doctoring makes.
     curve = style.read_curve(style.SUBJECT)[:-1]
     kernels = style.read_record(style.SUBJECT, "kernels")["measured"]["local_heads"]
     every_head = style.read_record(style.SUBJECT, "sensitivity")["measured"]["every_head"]
     slider = find("size")
     assert find("chosen").text == "10"
+    check_published_order(str(find("heads-by-order").get_attribute("aria-label")))
     slider.send_keys(Keys.HOME)
     seen = set()
     for name in style.read_record(style.SUBJECT, "kernels")["parameters"]["doctorings"]:
@@ -97,6 +101,8 @@ def test_the_slider_moves_every_picture(browser: webdriver.Chrome) -> None:
         rows = average_in_groups(curve, size)[1:]
         np.testing.assert_allclose(ask("groups.map(g => g.mean)"), rows[::size], atol=1e-9)
         assert find("chosen").text.split()[0] == str(size)
+        for head, ahead in kernels["offset_without_mask"].items():
+            assert f"{head} intact: looks {number(ahead)} tokens ahead" in told("unmasked")
         captions = ask("[...document.querySelectorAll('#kernels span')].map(e => e.textContent)")
         for head, caption in zip(kernels["kernel"], captions, strict=True):
             assert f"back {kernels['look_back'][head][name]:.2g} tokens" in caption
@@ -125,7 +131,43 @@ def check_averaged(find: Callable[[str], WebElement], name: str) -> None:
     numbers = ", ".join(f"{of['mean']:.2f}" for of in share[name].values())
     assert numbers in str(find("rebuilt-by-layer").get_attribute("aria-label"))
     at_0, at_1 = next(iter(alone["profile"][name].values()))[:2]
-    assert f"alone: {at_0:.2f} at 0, {at_1:.2f} at -1" in find("profile").text
+    said = f"groups of {group_size(name)}: {at_0:.2f} at 0, {at_1:.2f} at -1"
+    assert said in find("profile").text
+
+
+def check_published_order(said: str) -> None:
+    """The picture of every head beside the whole model has the number of its claim."""
+    (claim,) = (c for c in report()["claims"] if c["id"] == "attention-only.published")
+    rank = claim["measured"]["rank_correlation_intact"]
+    assert said == f"Rank correlation of 144 heads: {rank:.2f}"
+
+
+@in_browser
+def test_the_first_screen_says_what_was_found_and_what_is_open(
+    browser: webdriver.Chrome,
+) -> None:
+    browsing.look(browser, 1280, height=900)
+    browser.refresh()
+    lead = browser.find_element(By.TAG_NAME, "header").text.replace("\N{NO-BREAK SPACE}", " ")
+    for sentence in report()["found"]:
+        assert sentence in lead
+    for statement in report()["statements"]:
+        waits = statement["verdict"] == "blocked"
+        assert (statement["says"] in lead.partition("Open")[2]) is waits
+    kept = style.read_record(style.SUBJECT, "attention_only")["measured"]["averaged"]["kept"]
+    assert f"{', '.join(kept['zeroed'])}: attention heads" in lead
+    canvas = browser.find_element(By.ID, "view").rect
+    assert canvas["y"] + canvas["height"] <= 900
+    rows = [row.text for row in browser.find_elements(By.CSS_SELECTOR, "#profile h3")]
+    assert rows == ["Attention alone", "Whole model on text, from the author's pictures"]
+
+
+@in_browser
+@pytest.mark.parametrize("width", [1, 60])
+def test_a_window_of_hardly_any_width_is_no_error(browser: webdriver.Chrome, width: int) -> None:
+    browsing.look(browser, width)
+    browser.refresh()
+    assert complaints(browser) == []
 
 
 @in_browser
