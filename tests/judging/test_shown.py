@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gpt2_helix.judging import markdown, page, terminal, wording
-from gpt2_helix.judging.claim import Found
+from gpt2_helix.judging.claim import Evidence, Found
 from gpt2_helix.judging.finding import results
 from gpt2_helix.judging.headline import main_numbers, nearest_bound
 from gpt2_helix.judging.report import ClaimVerdict, ControlVerdict, Report
@@ -236,4 +236,14 @@ def test_a_finding_gives_the_numbers_of_claims_that_could_be_asked() -> None:
     refuted = claim_verdict(verdict="refuted")
     assert not results([Finding("toy.circle", "It turns", "{toy.circle/turns}", "0")], [refuted])
     absent = claim_verdict(verdict="n/a", reason="one_sign 0.1, presumed >= 0.5")
-    assert found(absent) == "One_sign 0.1, presumed >= 0.5."
+    assert found(absent) == "Not judged: one_sign 0.1, presumed >= 0.5."
+    broken = claim_verdict(id="toy.b", measured={}, verdict="refuted", reason="b 1, must be < 0")
+    assert found(absent, broken) == "Found b 1, must be < 0."
+
+
+@pytest.mark.parametrize("evidence", ["live", "recorded", "published"])
+def test_a_finding_names_others_only_where_they_measured_it(evidence: Evidence) -> None:
+    theirs = Finding("toy.circle", "Theirs", "{toy.circle@published/turns:.0f}", "0")
+    own = Finding("toy.circle", "Ours", "{toy.circle@measured/turns:.0f}", "0")
+    (row,) = results([theirs, own], [claim_verdict(evidence=evidence)])
+    assert row.says == ("Theirs" if evidence == "published" else "Ours")

@@ -3,7 +3,9 @@
 A sentence is a sequence of clauses such as ``"{toy.circle/turns:.1f} turns"``: a claim, one of
 the names that it measured, and how the number is shown, as in ``format``. Of several numbers under
 one name the smallest and the largest are shown, or one of them after ``min`` or ``max``. A clause
-is left out where a number of it was not measured, or the claim could not be asked.
+is left out where a number of it was not measured, or the claim could not be asked. A claim may be
+followed by where its numbers must be from: ``toy.circle@published`` if others measured them, or
+``toy.circle@measured`` if this project did.
 """
 
 from collections.abc import Mapping, Sequence
@@ -61,10 +63,11 @@ class _Fill(Formatter):
 
     def __init__(self, claims: Sequence[ClaimVerdict]) -> None:
         self.measured = {
-            f"{claim.id}/{name}": _Shown(value)
+            f"{claim.id}{source}/{name}": _Shown(value)
             for claim in claims
             if claim.verdict in JUDGED
             for name, value in claim.measured.items()
+            for source in ("", "@published" if claim.evidence == "published" else "@measured")
         }
 
     def get_field(self, field_name: str, args: Any, kwargs: Mapping[str, Any]) -> tuple[Any, str]:

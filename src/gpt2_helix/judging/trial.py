@@ -330,4 +330,8 @@ def _reason(claims: Sequence[ClaimVerdict], words: Words) -> str:
     needed = wording.needs((claim.needs for claim in claims), words)
     if needed and all(claim.verdict == "blocked" for claim in claims):
         return f"not judged: it takes {needed}"
+    for verdict, says in (("refuted", "found "), ("undecided", "found "), ("n/a", "not judged: ")):
+        for claim in claims:
+            if claim.verdict == verdict and claim.reason:
+                return says + claim.reason
     return next((claim.reason for claim in claims if claim.reason), "")

@@ -61,7 +61,8 @@ STATEMENTS = {
     "previous-token": Statement(
         "Averaged, the main previous-token heads keep working.",
         [
-            "by 10, author's pictures: {heads.survive-averaging/kept_attention:.0%} kept",
+            "by 10, author's pictures: {heads.survive-averaging@published/kept_attention:.0%} kept",
+            "by 10, whole model: {heads.survive-averaging@measured/kept_attention:.0%} kept",
             "by 20, attention alone: {attention-only.survives-averaging/kept_20:.0%}",
         ],
     ),
@@ -144,9 +145,18 @@ FOUND = (
     Finding(
         "heads.survive-averaging",
         "In the whole model, by the author's pictures, groups of ten change the heads little",
-        "{heads.survive-averaging/kept_attention:.0%} of attention to the previous token kept",
+        "{heads.survive-averaging@published/kept_attention:.0%} of attention to the previous "
+        "token kept",
         "no offset of their attention moves by more than "
-        "{heads.survive-averaging/profile_moved:max .3f}",
+        "{heads.survive-averaging@published/profile_moved:max .3f}",
+    ),
+    Finding(
+        "heads.survive-averaging",
+        "In the whole model groups of ten change the heads little",
+        "{heads.survive-averaging@measured/kept_attention:.0%} of attention to the previous "
+        "token kept",
+        "no offset of their attention moves by more than "
+        "{heads.survive-averaging@measured/profile_moved:max .3f}",
     ),
     Finding(
         "attention-only.not-previous",
