@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gpt2_helix.commands import add_weights, exit_code, given_path
+from gpt2_helix.commands import add_weights, exit_code
 from gpt2_helix.judging.errors import InputError
+from gpt2_helix.judging.files import given_path
 from gpt2_helix.models.shipped import SEEDS, SHIPPED
 from gpt2_helix.weights.pins import HUB_MODELS
 

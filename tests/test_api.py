@@ -102,7 +102,10 @@ def test_a_folder_and_a_pattern_of_claims(folder: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("recorded:gpt2", "helix"), "claims: expected patterns of identifiers, found 'helix'"),
+        (("recorded:gpt2", "helix"), r"claims: expected patterns of identifiers, .*mean helix\.\*"),
+        (("mini", "helix.axsi"), r"kernels\.\*, .*found 'helix.axsi'; did you mean helix.axis\?"),
+        (("mini", ["helix.axis", "x"]), r"repetition\.\*, found 'x'$"),
+        (("mini", []), r"found ''$"),
         ((3,), "expected a name, a folder, a model of transformers .* found int"),
         (("no-such-model",), "found 'no-such-model'"),
     ],

@@ -338,7 +338,13 @@ def test_claims_are_judged_from_the_command_line(capsys: pytest.CaptureFixture[s
     for wrong, line in (
         (["judge", "mni"], "found 'mni'; did you mean mini?"),
         (["judge", "control:shuffled-row:mini"], "; did you mean shuffled-rows?"),
-        (["judge", "mini", "helx.*"], "expected patterns of identifiers"),
+        (["judge", "built:untraind"], "; did you mean untrained?"),
+        (["judge", "bult:untrained"], "; did you mean built:untrained?"),
+        (["judge", "recorded:mni"], "; did you mean mini?"),
+        (["judge", "published:picture"], "; did you mean pictures?"),
+        (["judge", "mini", "helx.*"], "; did you mean helix.*?"),
+        (["judge", "mini", "helix.axis", "helix.axsi"], "; did you mean helix.axis?"),
+        (["judge", "mini", "helix.axis", "--corpus", "none.txt"], "none.txt: expected UTF-8 text"),
     ):
         assert cli.main(wrong) == 4
         (said,) = capsys.readouterr().err.splitlines()

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,6 +7,8 @@ from hypothesis import strategies as st
 
 from gpt2_helix.doctoring import (
     average_in_groups,
+    check,
+    doctor,
     group_starts,
     on_components,
     without_components,
@@ -51,6 +55,25 @@ def test_groups_of_one_change_nothing_and_share_nothing() -> None:
     doctored = average_in_groups(W_pos, 1)
     doctored[1] = 0
     assert W_pos[1, 0] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "end"),
+    [
+        ("avrage-10", "; did you mean average-10?"),
+        ("average-10x", "; did you mean average-10?"),
+        ("average-007", "; did you mean average-7?"),
+        ("averageall", "; did you mean average-all?"),
+        ("zeroes", "; did you mean zeroed?"),
+        ("average-0", "found 'average-0'"),
+        ("melted", "found 'melted'"),
+    ],
+)
+def test_the_nearest_doctoring_is_asked_about(name: str, end: str) -> None:
+    for refusing in (check, partial(doctor, np.ones((9, 2)))):
+        with pytest.raises(ValueError, match="expected a doctoring") as refused:
+            refusing(name)
+        assert str(refused.value).endswith(end)
 
 
 @pytest.mark.parametrize(("group_size", "offset"), [(0, 0), (-3, 0), (5, 5), (5, -1)])

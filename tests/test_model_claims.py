@@ -93,6 +93,11 @@ def test_a_partial_folder_blocks_them_and_names_what_is_missing(
         ("unchanged", ["--windows", "0"], "windows: expected 2 or more, found 0"),
         ("unchanged", ["--corpus", "README.md"], "--corpus: expected none with built:exact-pos"),
         ("first_word", ["--prompt", "no-such-file"], "no-such-file: expected UTF-8 text"),
+        # Also where the claims that are judged would not read it.
+        ("axis", ["--windows", "0"], "windows: expected 2 or more, found 0"),
+        ("axis", ["--corpus", "no-such-file"], "no-such-file: expected UTF-8 text"),
+        ("axis", ["--corpus", "no-such-file", "-n", "2"], "no-such-file: expected UTF-8 text"),
+        ("axis", ["--corpus", "hub:a/b:c.txt"], "with a commit of 40 hexadecimal digits"),
     ],
 )
 def test_wrong_material_is_one_line_and_no_verdict(
@@ -100,5 +105,6 @@ def test_wrong_material_is_one_line_and_no_verdict(
 ) -> None:
     ran = run_claims("--subject", "built:exact-positions", "-k", selected, *arguments)
     assert ran.returncode == pytest.ExitCode.USAGE_ERROR
-    assert line in ran.stdout + ran.stderr
-    assert "Traceback" not in ran.stdout + ran.stderr
+    (said,) = (ran.stdout + ran.stderr).strip().splitlines()
+    assert said.startswith("ERROR: ")
+    assert line in said

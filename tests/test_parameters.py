@@ -68,6 +68,7 @@ def test_a_measurement_has_the_same_choices_as_defaults() -> None:
         ("attention_only", {"positions": 100}, "positions: expected 201 or more, .* found 100"),
         ("averaging", {"doctorings": ["average-10"]}, "expected average-20, average-50"),
         ("averaging", {"doctorings": ["average-0"]}, "expected a doctoring .* found 'average-0'"),
+        ("averaging", {"doctorings": ["avrage-10"]}, "'avrage-10'; did you mean average-10"),
         ("output", {"doctorings": ["intact", "average-5"]}, "expected average-10"),
         ("output", {"windows": 1}, "output.windows: .*greater than or equal to 2"),
         ("repetition", {"every_offset": ["average-5"]}, "expected average-10, average-20"),

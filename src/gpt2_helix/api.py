@@ -7,11 +7,12 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from gpt2_helix.commands import check_name, refuse_optimised
+from gpt2_helix.commands import refuse_optimised
 from gpt2_helix.judging import page, terminal
-from gpt2_helix.judging.claim import Subject
+from gpt2_helix.judging.claim import Assess, Claim, Subject
 from gpt2_helix.judging.collect import declared
-from gpt2_helix.judging.errors import InputError
+from gpt2_helix.judging.errors import InputError, did_you_mean
+from gpt2_helix.judging.files import check_name
 from gpt2_helix.judging.headline import nearest_bound
 from gpt2_helix.judging.progress import Progress
 from gpt2_helix.judging.report import About, ClaimVerdict, Report, StatementVerdict
@@ -116,10 +117,10 @@ def judge(
     neither has it. The rest is as in the options of ``pytest claims/``: text to run, number of
     windows of it, and a file with a repetition prompt.
 
-    ``InputError`` if the subject cannot be judged or there is no such claim; ``MissingInputError``
-    if it is ``control:NAME:SPEC`` and lacks what is to be broken; ``TypeError`` if an argument is
-    of another type. Calls from several threads take turns: each sets the number of threads of the
-    process's numeric libraries, and sets it back.
+    ``InputError`` if the subject cannot be judged or a pattern matches no claim;
+    ``MissingInputError`` if it is ``control:NAME:SPEC`` and lacks what is to be broken;
+    ``TypeError`` if an argument is of another type. Calls from several threads take turns: each
+    sets the number of threads of the process's numeric libraries, and sets it back.
     """
     refuse_optimised()
     patterns = [claims] if isinstance(claims, str) else claims
@@ -147,19 +148,30 @@ def _judge(subject: Any, patterns: Sequence[str], tokenizer: Any, material: Text
         model = open_in_memory(subject, tokenizer)
         return live(model.name, model, DATA, material)
 
+    wanted = _matching(patterns)
     suite = suite_on(DATA, opened, CLAIMS)
     trial = Trial(suite, suite.open())
-    wanted = [
-        (claim, function)
-        for _, function, claim in declared(CLAIMS)
-        if any(fnmatchcase(claim.id, pattern) for pattern in patterns)
-    ]
-    if not wanted:
-        given = ", ".join(map(repr, patterns))
-        raise InputError(f"claims: expected patterns of identifiers, found {given}")
     progress = Progress(trial, len(wanted), suite.plan(trial.subject, [c for c, _ in wanted]))
     verdicts = []
     for claim, function in wanted:
         with progress.next_claim():
             verdicts.append(trial.run(claim, function)[0])
     return Verdicts(trial.report(trial.about(), verdicts))
+
+
+def _matching(patterns: Sequence[str]) -> list[tuple[Claim, Assess]]:
+    """Claims whose identifiers match one of these patterns, each of which must match some."""
+    known = {claim.id: (claim, function) for _, function, claim in declared(CLAIMS)}
+    families = list(dict.fromkeys(f"{name.partition('.')[0]}.*" for name in known))
+    for pattern in patterns or [""]:
+        if not any(fnmatchcase(name, pattern) for name in known):
+            near = did_you_mean(pattern, [*known, *families])
+            raise InputError(
+                f"claims: expected patterns of identifiers, such as {', '.join(families)}, "
+                f"found {pattern!r:.80}{near}"
+            )
+    return [
+        wanted
+        for name, wanted in known.items()
+        if any(fnmatchcase(name, pattern) for pattern in patterns)
+    ]

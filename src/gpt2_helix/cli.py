@@ -10,9 +10,9 @@ from pathlib import Path
 from shutil import get_terminal_size
 
 from gpt2_helix import places
-from gpt2_helix.commands import add_weights, exit_code, given_file, given_path
+from gpt2_helix.commands import add_weights, exit_code, given_file
 from gpt2_helix.judging.errors import InputError, MissingInputError
-from gpt2_helix.judging.files import check_folder
+from gpt2_helix.judging.files import check_folder, given_path
 from gpt2_helix.suite import recording
 from gpt2_helix.suite.recorded import RECORDED
 from gpt2_helix.suite.subjects import DEFAULT

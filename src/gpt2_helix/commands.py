@@ -7,10 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gpt2_helix.judging.errors import InputError, MissingInputError, NothingToMeasureError
-
-LONGEST, LONGEST_PART = 4096, 255
-"""Bytes of a path, and of a name in it, on the file systems that are common."""
-
+from gpt2_helix.judging.files import given_path
 
 UNCHECKED, BROKEN_PIPE = 4, 141
 """Exit codes: where Python runs without assertions, and where nobody reads what is written."""
@@ -22,26 +19,6 @@ def refuse_optimised() -> None:
         raise InputError(
             "expected Python with assertions, found -O or PYTHONOPTIMIZE, which leaves them out"
         )
-
-
-def check_name(option: str, text: str) -> None:
-    """Refuse what can be no name, nor a path: nothing, or what no file system or page can hold."""
-    sound = text and "\0" not in text and len(os.fsencode(text)) < LONGEST
-    if not sound or max(map(len, os.fsencode(text).split(b"/"))) > LONGEST_PART:
-        raise InputError(f"{option}: expected a name or a path, found {text!r:.80}")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise InputError(f"{option}: expected a name in UTF-8, found {text!r:.80}") from None
-
-
-def given_path(text: str) -> Path:
-    """Make a path of what an option was given; the empty one would be the current folder."""
-    try:
-        check_name("it", text)
-    except InputError as error:
-        raise argparse.ArgumentTypeError(str(error).removeprefix("it: ")) from None
-    return Path(text)
 
 
 def given_file(text: str) -> Path:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 from jaxtyping import Float
 
+from gpt2_helix.judging.errors import did_you_mean
+
 Positions = Float[np.ndarray, "position d_model"]
 
 INTACT = "intact"
@@ -103,8 +105,10 @@ def group_size(name: str) -> int | None:
 def check(name: str) -> str:
     """Return the name if it is a doctoring's; ``ValueError`` if it is not."""
     if name not in _SPOILT and group_size(name) is None:
+        sizes = [digits.lstrip("0") for digits in re.findall(r"[0-9]+", name)]
+        near = did_you_mean(name, [f"average-{k}" for k in sizes if k] if sizes else _SPOILT)
         known = ", ".join(["average-K", *_SPOILT])
-        raise ValueError(f"expected a doctoring ({known}), found {name!r}")
+        raise ValueError(f"expected a doctoring ({known}), found {name!r:.80}{near}")
     return name
 
 

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from gpt2_helix.commands import given_path
 from gpt2_helix.judging.claim import Subject
 from gpt2_helix.judging.errors import InputError
-from gpt2_helix.judging.files import check_folder
+from gpt2_helix.judging.files import check_folder, given_path
 from gpt2_helix.judging.suite import Suite
 
 pytest_plugins = ["gpt2_helix.judging.plugin"]

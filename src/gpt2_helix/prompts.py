@@ -13,7 +13,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from gpt2_helix.judging.errors import InputError, MissingInputError
-from gpt2_helix.texts import TextInputs, Tokens, begin_token, encode, read_text
+from gpt2_helix.texts import TextInputs, Tokens, begin_token, check_corpus, encode, read_text
 
 Pair = tuple[str, str]
 
@@ -99,13 +99,16 @@ class _NoFitError(InputError):
 def check(given: TextInputs) -> None:
     """Refuse what cannot be run, before anything is measured.
 
-    ``InputError`` if the pair of words is not in the user's own prompt, ``TypeError`` if the number
-    of windows is none.
+    ``InputError`` if there are fewer than two windows, the corpus cannot be read, or the pair of
+    words is not in the user's own prompt; ``TypeError`` if the number of windows is none.
     """
     if isinstance(given.n_windows, bool) or not isinstance(given.n_windows, int | None):
         raise TypeError(
             f"windows: expected a number or None, found {type(given.n_windows).__name__}"
         )
+    if given.n_windows is not None and given.n_windows < 2:
+        raise InputError(f"windows: expected 2 or more, found {given.n_windows}")
+    check_corpus(given.corpus)
     if given.prompt is not None:
         _text(given.prompt)
 

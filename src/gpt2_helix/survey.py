@@ -27,7 +27,7 @@ from rich.progress import track
 from gpt2_helix import parameters
 from gpt2_helix.judging.claim import Assess, Claim, Verdict, labelled
 from gpt2_helix.judging.collect import declared
-from gpt2_helix.judging.errors import InputError, MissingInputError
+from gpt2_helix.judging.errors import InputError, MissingInputError, did_you_mean
 from gpt2_helix.judging.files import check_folder, write_json
 from gpt2_helix.judging.records import adapter
 from gpt2_helix.judging.trial import assess_on
@@ -82,8 +82,9 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     known = {claim.id.partition(".")[0] for _, claim in claims_of(claims, ())}
     if absent := [family for family in families if family not in known]:
+        near = did_you_mean(absent[0], known)
         raise InputError(
-            f"--claims: expected some of {', '.join(sorted(known))}, found {absent[0]!r}"
+            f"--claims: expected some of {', '.join(sorted(known))}, found {absent[0]!r:.80}{near}"
         )
     terms = _terms(families, claims)
     paths = {spec: folder / f"{_digest([spec, terms])[:16]}.json" for spec in subjects}

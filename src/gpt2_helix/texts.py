@@ -124,24 +124,38 @@ def read_text(file: Path) -> str:
     return text
 
 
-def dataset_texts(spec: str) -> list[str]:
-    """Read the first documents, in the column ``text``, of a Parquet file on the hub.
+def check_corpus(paths: Sequence[Path]) -> None:
+    """Refuse what ``read_texts`` would, but for what only the hub knows of a dataset."""
+    for path in paths:
+        if str(path).startswith(DATASET):
+            _in_dataset(str(path))
+        else:
+            read_texts([path])
 
-    ``InputError`` if it is not named as ``hub:OWNER/NAME@COMMIT:FILE.parquet`` with the commit in
-    full, or cannot be read or downloaded.
-    """
+
+def _in_dataset(spec: str) -> tuple[str, str, str]:
+    """Repository, commit and file of a dataset's name."""
     asked = re.fullmatch(r"hub:([\w.-]+/[\w.-]+)@([0-9a-f]{40}):([\w./-]+\.parquet)", spec)
     if asked is None:
         raise InputError(
             "corpus: expected hub:OWNER/NAME@COMMIT:FILE.parquet with a commit of 40 hexadecimal "
             f"digits, found {spec}"
         )
+    return asked[1], asked[2], asked[3]
+
+
+def dataset_texts(spec: str) -> list[str]:
+    """Read the first documents, in the column ``text``, of a Parquet file on the hub.
+
+    ``InputError`` if it is not named as ``hub:OWNER/NAME@COMMIT:FILE.parquet`` with the commit in
+    full, or cannot be read or downloaded.
+    """
+    repo, commit, file = _in_dataset(spec)
     # Here, not above: few runs need a dataset, and these packages are slow to import.
     import pyarrow
     import pyarrow.parquet
     from huggingface_hub import hf_hub_download
 
-    repo, commit, file = asked.groups()
     try:
         path = hf_hub_download(repo, file, repo_type="dataset", revision=commit)
         column = pyarrow.parquet.read_table(path, columns=["text"])["text"]

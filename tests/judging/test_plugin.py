@@ -200,6 +200,25 @@ def test_a_report_that_cannot_be_written_is_refused_before_claims_are_judged(
         assert line.startswith(f"ERROR: {option}: expected a f")
 
 
+@pytest.mark.parametrize("option", ["--claims-json", "--report", "--expect"])
+@pytest.mark.parametrize("path", ["", "x" * 300])
+def test_what_can_be_no_path_is_refused_before_claims_are_judged(
+    run: Claims, option: str, path: str
+) -> None:
+    ran = run(option, path)
+    assert ran.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"argument {option}: expected a name or a path, found '{path[:70]}" in ran.stderr
+    assert "findings" not in ran.stdout
+
+
+def test_a_page_that_cannot_be_made_is_one_line_and_exit_code_4(run: Claims) -> None:
+    ran = run("--report", "/proc/none/page")  # Which says that it can be written to.
+    assert ran.returncode == pytest.ExitCode.USAGE_ERROR
+    said = ran.stdout + ran.stderr
+    assert said.count("/proc/none") == 1
+    assert "Traceback" not in said
+
+
 def test_a_report_that_fails_to_be_written_is_one_line_and_exit_code_4(
     run: Claims, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,11 +1,35 @@
 """Files that are written whole or not at all, and refused early where they could not be."""
 
+import argparse
 import json
 import os
 from pathlib import Path
 from typing import Any
 
 from gpt2_helix.judging.errors import InputError
+
+LONGEST, LONGEST_PART = 4096, 255
+"""Bytes of a path, and of a name in it, on the file systems that are common."""
+
+
+def check_name(option: str, text: str) -> None:
+    """Refuse what can be no name, nor a path: nothing, or what no file system or page can hold."""
+    sound = text and "\0" not in text and len(os.fsencode(text)) < LONGEST
+    if not sound or max(map(len, os.fsencode(text).split(b"/"))) > LONGEST_PART:
+        raise InputError(f"{option}: expected a name or a path, found {text!r:.80}")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{option}: expected a name in UTF-8, found {text!r:.80}") from None
+
+
+def given_path(text: str) -> Path:
+    """Make a path of what an option was given; the empty one would be the current folder."""
+    try:
+        check_name("it", text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("it: ")) from None
+    return Path(text)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -42,3 +66,11 @@ def check_file(option: str, file: Path) -> None:
     if not file.parent.is_dir():
         raise InputError(f"{option}: expected a file in a folder, found {file}")
     check_folder(option, file.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those that it is in; ``InputError`` if that cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: expected to make a folder, found {error.strerror}") from None

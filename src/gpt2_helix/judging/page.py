@@ -10,7 +10,7 @@ import jinja2
 
 from gpt2_helix.judging import wording
 from gpt2_helix.judging.claim import VERDICTS, Number, labelled, shown
-from gpt2_helix.judging.files import write_text
+from gpt2_helix.judging.files import make_folder, write_text
 from gpt2_helix.judging.report import Report
 from gpt2_helix.judging.suite import Figure, Words
 
@@ -31,7 +31,7 @@ class NumberLine:
 
 def write(folder: Path, report: Report, words: Words, figures: Sequence[Figure]) -> Path:
     """Write ``index.html``, which needs nothing beside it; the folder is made if need be."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / "index.html"
     text = _template().render(report=report, words=words, whole=True, figures=figures)
     write_text(path, text)

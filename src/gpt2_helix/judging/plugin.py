@@ -18,7 +18,7 @@ from gpt2_helix.judging.claim import Claim, ClaimError, Found
 from gpt2_helix.judging.collect import claim_of
 from gpt2_helix.judging.errors import InputError, MissingInputError
 from gpt2_helix.judging.expected import Expected
-from gpt2_helix.judging.files import check_file, check_folder
+from gpt2_helix.judging.files import check_file, check_folder, given_path
 from gpt2_helix.judging.progress import Progress
 from gpt2_helix.judging.records import adapter
 from gpt2_helix.judging.report import ClaimVerdict, Report, write
@@ -60,17 +60,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of reports."""
     group = parser.getgroup("judging", "judging claims")
     group.addoption(
-        "--claims-json", metavar="FILE", type=Path, help="write the verdicts to this file"
+        "--claims-json", metavar="FILE", type=given_path, help="write the verdicts to this file"
     )
     group.addoption(
         "--expect",
         metavar="FILE",
-        type=Path,
+        type=given_path,
         help="verdicts written by --claims-json: a claim that is refuted there is expected to be, "
         "and another verdict, bound or subject is a failure",
     )
     group.addoption(
-        "--report", metavar="DIR", type=Path, help="write an HTML page of verdicts to this folder"
+        "--report",
+        metavar="FOLDER",
+        type=given_path,
+        help="write an HTML page of verdicts to this folder",
     )
 
 

@@ -313,7 +313,8 @@ def broken_copy(subject: Subject, name: str, called: str | None = None) -> Subje
         return subject.control(name)  # Broken copies of what was published, made with its record.
     if name not in CONTROLS:
         near = did_you_mean(name, CONTROLS)
-        raise InputError(f"control: expected one of {', '.join(CONTROLS)}, found {name!r}{near}")
+        known = ", ".join(CONTROLS)
+        raise InputError(f"control: expected one of {known}, found {name!r:.80}{near}")
     if isinstance(subject, RecordedSubject):
         return subject.control(name)
     assert isinstance(subject, Live)

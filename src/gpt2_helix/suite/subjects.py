@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from gpt2_helix import prompts
-from gpt2_helix.commands import check_name, refuse_optimised
+from gpt2_helix.commands import refuse_optimised
 from gpt2_helix.judging.claim import Subject
 from gpt2_helix.judging.errors import (
     HubUnreachableError,
@@ -16,6 +16,7 @@ from gpt2_helix.judging.errors import (
     MissingInputError,
     did_you_mean,
 )
+from gpt2_helix.judging.files import check_name
 from gpt2_helix.judging.records import RecordedSubject
 from gpt2_helix.models import gpt2
 from gpt2_helix.models.architectures import AsGPT2
@@ -95,8 +96,11 @@ def live(name: str, model: Model, data: Path, given: TextInputs) -> Live:
 
 
 def _folder_in(data: Path, name: str, spec: str) -> Path:
-    if not re.fullmatch(r"\w[\w.-]*", name):
-        raise InputError(f"--subject: expected the name of a folder in {data}, found {spec!r:.80}")
+    if not re.fullmatch(r"\w[\w.-]*", name) or not (data / name).is_dir():
+        near = did_you_mean(name, [folder.name for folder in data.glob("*/")])
+        raise InputError(
+            f"--subject: expected the name of a folder in {data}, found {spec!r:.80}{near}"
+        )
     return data / name
 
 
@@ -112,8 +116,9 @@ def _by_default(data: Path, given: TextInputs) -> Subject:
 
 def _open_built(spec: str, given: TextInputs) -> Model:
     if (name := spec.removeprefix(BUILT_PREFIX)) not in BUILT:
+        near = did_you_mean(name, BUILT)
         raise InputError(
-            f"--subject: expected built: and one of {', '.join(BUILT)}, found {spec!r}"
+            f"--subject: expected built: and one of {', '.join(BUILT)}, found {spec!r:.80}{near}"
         )
     if given.corpus:
         raise InputError(
@@ -138,7 +143,8 @@ def _open_model(spec: str, data: Path) -> Model:
         raise InputError(f"--subject: expected a folder, found {spec!r:.160}, which is none")
     forms = ("hub:OWNER/NAME[@REVISION]", "built:NAME", "control:NAME", "recorded:NAME")
     known = ", ".join([*HUB_MODELS, *SHIPPED, MINILM, *forms, "published:NAME"])
-    near = did_you_mean(spec, [*HUB_MODELS, *SHIPPED, MINILM])
+    made = [BUILT_PREFIX + name for name in BUILT]
+    near = did_you_mean(spec, [*HUB_MODELS, *SHIPPED, MINILM, *made])
     raise InputError(f"--subject: expected {known} or a folder, found {spec!r:.160}{near}")
 
 
