@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -359,10 +358,3 @@ def test_reports_are_shown_again(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert out.startswith("mini: A foil, trained to repeat")
     assert "\nmini       text\n" in out
-
-
-def test_the_command_says_its_version(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["--version"])
-    assert ended.value.code == 0
-    assert re.fullmatch(r"gpt2-helix \d+\.\d+\.\d+\n", capsys.readouterr().out)

@@ -1,4 +1,4 @@
-"""The command ``gpt2-helix``: records and tables; claims are judged by ``pytest claims/``."""
+"""The command ``gpt2-helix``: judges claims, shows verdicts, and surveys many models."""
 
 import argparse
 import os
@@ -8,6 +8,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from shutil import get_terminal_size
+from typing import Any
 
 from gpt2_helix import places
 from gpt2_helix.commands import add_weights, exit_code, given_file
@@ -21,68 +22,226 @@ from gpt2_helix.texts import read_text
 DATA = Path("data")
 """Where commands write by default; they read from ``places``, wherever they are started."""
 
+ABOUT = """\
+Test claims about GPT-2 small's positional embeddings and previous-token heads,
+on GPT-2 small or on any other model with learned absolute positions."""
+OF_THE_PIPELINE = {
+    "record": "measure a model, and record the results in a folder",
+    "publish": "write Markdown pages, and more, of verdicts that were written",
+}
+"""Commands that are listed apart, as few people call them."""
+MORE = "\n".join(
+    [
+        "commands of the repository's own pipeline, which makes its data and tables:",
+        *(f"    {name:<7}   {says}" for name, says in OF_THE_PIPELINE.items()),
+        "",
+        'example: gpt2-helix judge mini "helix.*"',
+        "gpt2-helix COMMAND --help says more of each command.",
+    ]
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 on success, 2 with one line on stderr otherwise."""
-    parser = argparse.ArgumentParser(prog="gpt2-helix", description=__doc__)
-    parser.add_argument(
-        "--version", action="version", version=f"gpt2-helix {version('gpt2-helix')}"
-    )
-    commands = parser.add_subparsers(required=True)
+    options = parser().parse_args(arguments)
+    return exit_code("gpt2-helix", lambda: options.run(options))
 
-    command = commands.add_parser("judge", help="judge claims on a model, as pytest claims/ does")
-    command.add_argument("model", metavar="NAME_OR_FOLDER", help="as --subject of pytest claims/")
-    command.add_argument(
-        "claims", nargs="*", default=["*"], help="patterns of identifiers (default: all)"
+
+def parser() -> argparse.ArgumentParser:
+    """Make what reads the command line; each command's function is its default for ``run``."""
+    made = argparse.ArgumentParser(
+        prog="gpt2-helix",
+        description=ABOUT,
+        epilog=MORE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("--corpus", metavar="FILE_OR_FOLDER", help="text to run through it")
-    command.add_argument("--windows", type=int, metavar="N", help="windows of text")
-    command.add_argument("-v", "--verbose", action="store_true", help="list the claims too")
+    made.add_argument("--version", action="version", version=f"gpt2-helix {version('gpt2-helix')}")
+    commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (_add_judge, _add_show, _add_survey, _add_record, _add_publish):
+        add(commands)
+    return made
+
+
+def _add(commands: Any, name: str, says: str, more: str, example: str) -> argparse.ArgumentParser:
+    """Add a command; what it says of itself in a line stands in the list of commands."""
+    listed = {} if name in OF_THE_PIPELINE else {"help": says}
+    about = f"{says[0].upper()}{says[1:]}. {more}"
+    command: argparse.ArgumentParser = commands.add_parser(
+        name, description=about, epilog=f"example: gpt2-helix {example}", **listed
+    )
+    return command
+
+
+def _add_judge(commands: Any) -> None:
+    command = _add(
+        commands,
+        "judge",
+        "judge claims on a model",
+        "The verdicts are those of pytest claims/, which works in a checkout of the repository "
+        "alone; this works wherever the package is installed, and so does gpt2_helix.judge in "
+        "Python. The exit code is 1 if a claim is refuted or ends in an error, and 4 if the model "
+        "cannot be judged.",
+        'judge mini "helix.*" -v',
+    )
+    command.add_argument(
+        "model",
+        metavar="NAME_OR_FOLDER",
+        help="gpt2 or another name of a model, such as mini or text, which ship with the package; "
+        "hub:OWNER/NAME[@REVISION]; or a folder with config.json and weights",
+    )
+    command.add_argument(
+        "claims",
+        metavar="CLAIM",
+        nargs="*",
+        default=["*"],
+        help="identifier of a claim, or a pattern such as 'helix.*' (default: all claims)",
+    )
+    command.add_argument(
+        "--corpus",
+        metavar="FILE_OR_FOLDER",
+        help="text to run through the model (default: texts that ship with the package)",
+    )
+    command.add_argument(
+        "--windows",
+        type=int,
+        metavar="N",
+        help="windows of 512 tokens; fewer are faster and less certain "
+        "(default: as in params.yaml)",
+    )
+    command.add_argument(
+        "-v", "--verbose", action="store_true", help="list the claims too (default: statements)"
+    )
     command.set_defaults(run=judge)
 
-    command = commands.add_parser("record", help="record measurements of a subject in a folder")
-    command.add_argument("family", choices=[*RECORDED, "all"], nargs="?", default="all")
-    command.add_argument("--subject", default=DEFAULT, metavar="NAME_OR_FOLDER")
-    command.add_argument("--into", type=given_path, default=DATA / DEFAULT, metavar="FOLDER")
-    add_weights(command)
-    command.set_defaults(run=lambda a: record(a.subject, a.family, a.into, a.weights, a.strict))
 
-    command = commands.add_parser(
-        "survey", help="measure claims on many models or checkpoints: a table and a figure"
+def _add_show(commands: Any) -> None:
+    command = _add(
+        commands,
+        "show",
+        "show verdicts that were written",
+        "One report is shown whole, several side by side.",
+        "show data/verdicts/mini.json data/verdicts/text.json",
+    )
+    _add_reports(command)
+    command.set_defaults(run=show)
+
+
+def _add_survey(commands: Any) -> None:
+    command = _add(
+        commands,
+        "survey",
+        "judge claims on many models or checkpoints, side by side",
+        "It prints a table, and writes it with every number (survey.csv), a figure and a page. "
+        "Claims are judged without their broken models. Rows are kept: a survey that was "
+        "interrupted goes on. It needs pip install 'gpt2-helix[survey]'.",
+        'survey mini "hub:OWNER/NAME@checkpoint-{0,100}"',
     )
     command.add_argument(
         "subjects",
         nargs="*",
         metavar="SUBJECT",
-        help="as for --subject of pytest claims/; {a,b} stands for several, as in "
-        "hub:OWNER/NAME@checkpoint-{0,100}",
+        help="as NAME_OR_FOLDER of gpt2-helix judge; {a,b} stands for several",
     )
-    command.add_argument("--file", type=given_file, help="more of them, one a line")
-    command.add_argument("--claims", default="helix", metavar="FAMILY[,FAMILY...]")
-    command.add_argument("--into", type=given_path, default=Path("build/survey"), metavar="FOLDER")
-    command.add_argument("--workers", type=int, default=os.cpu_count() or 1, metavar="N")
+    command.add_argument(
+        "--file", type=given_file, metavar="FILE", help="more of them, one a line (default: none)"
+    )
+    command.add_argument(
+        "--claims",
+        default="helix",
+        metavar="FAMILY[,FAMILY...]",
+        help="families of claims: first parts of their identifiers (default: %(default)s)",
+    )
+    command.add_argument(
+        "--into",
+        type=given_path,
+        default=Path("build/survey"),
+        metavar="FOLDER",
+        help="where to write (default: %(default)s)",
+    )
+    command.add_argument(
+        "--workers",
+        type=int,
+        default=os.cpu_count() or 1,
+        metavar="N",
+        help="processes that measure (default: one for each core)",
+    )
     command.add_argument(
         "--threads", type=int, metavar="N", help="of each worker here (default: cores / workers)"
     )
-    command.add_argument("--scheduler", metavar="ADDRESS", help="of Dask, instead of workers here")
+    command.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="scheduler of Dask whose workers measure (default: workers here)",
+    )
     command.set_defaults(run=survey)
 
-    command = commands.add_parser(
-        "publish", help="write Markdown pages of claims reports, and more"
+
+def _add_record(commands: Any) -> None:
+    command = _add(
+        commands,
+        "record",
+        OF_THE_PIPELINE["record"],
+        "The model's broken copies are measured too. Where its weights are not available, the "
+        "record that is there stays.",
+        "record helix --subject mini --into data/mini",
     )
-    command.add_argument("reports", type=given_file, nargs="+", help="written by --claims-json")
-    command.add_argument("--readme", type=given_path, metavar="FILE", help="put tables into it too")
     command.add_argument(
-        "--metrics", type=given_path, metavar="FOLDER", help="write numbers for dvc too"
+        "family",
+        metavar="FAMILY",
+        choices=[*RECORDED, "all"],
+        nargs="?",
+        default="all",
+        help="family of measurements: %(choices)s (default: %(default)s)",
+    )
+    command.add_argument(
+        "--subject",
+        default=DEFAULT,
+        metavar="NAME_OR_FOLDER",
+        help="as NAME_OR_FOLDER of gpt2-helix judge (default: %(default)s)",
+    )
+    command.add_argument(
+        "--into",
+        type=given_path,
+        default=DATA / DEFAULT,
+        metavar="FOLDER",
+        help="where to write (default: %(default)s)",
+    )
+    add_weights(command)
+    command.set_defaults(run=lambda a: record(a.subject, a.family, a.into, a.weights, a.strict))
+
+
+def _add_publish(commands: Any) -> None:
+    command = _add(
+        commands,
+        "publish",
+        OF_THE_PIPELINE["publish"],
+        "A page with every number is written beside each report.",
+        "publish --readme README.md data/verdicts/mini.json",
+    )
+    _add_reports(command)
+    command.add_argument(
+        "--readme",
+        type=given_path,
+        metavar="FILE",
+        help="put tables into this Markdown file, between its markers (default: none)",
+    )
+    command.add_argument(
+        "--metrics",
+        type=given_path,
+        metavar="FOLDER",
+        help="write the main numbers for dvc (default: none)",
     )
     command.set_defaults(run=publish)
 
-    command = commands.add_parser("show", help="show verdicts that were written")
-    command.add_argument("reports", type=given_file, nargs="+", help="written by --claims-json")
-    command.set_defaults(run=show)
 
-    options = parser.parse_args(arguments)
-    return exit_code("gpt2-helix", lambda: options.run(options))
+def _add_reports(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "reports",
+        type=given_file,
+        nargs="+",
+        metavar="REPORT",
+        help="written by pytest claims/ --claims-json REPORT",
+    )
 
 
 def judge(options: argparse.Namespace) -> int:
