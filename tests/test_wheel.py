@@ -1,6 +1,7 @@
 """What ``pip install .`` installs judges models: nothing that it reads lies outside the wheel."""
 
 import json
+import re
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -59,3 +60,10 @@ def test_the_package_judges_models_from_its_wheel(tmp_path: Path) -> None:
     expected = json.loads((ROOT / "data/verdicts/text.json").read_text())["claims"]
     assert replication == {c["id"]: c["verdict"] for c in expected if c["id"] in replication}
     assert mini.keys() == {"helix.axis"}
+    judged = run_python(
+        "-m", "gpt2_helix", "judge", "mini", "helix.axis", "-v", **alone, cwd=elsewhere
+    )
+    assert judged.returncode == int(mini["helix.axis"] == "refuted"), judged.stderr
+    assert re.search(
+        rf"^{mini['helix.axis']} +helix\.axis  climb 0\.\d+ ", judged.stdout, re.I | re.M
+    )
