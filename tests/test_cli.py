@@ -299,7 +299,7 @@ def test_python_without_assertions_is_refused_once(tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
-@pytest.mark.parametrize("value", ["abc", "1.5", "nan", "-1"])
+@pytest.mark.parametrize("value", ["abc", "1.5", "nan", "-1", ""])
 def test_a_time_that_is_no_number_is_one_line(tmp_path: Path, value: str) -> None:
     said = f"HF_HUB_ETAG_TIMEOUT: expected a whole number of seconds, found '{value}'"
     command = ("record", "positions", "--subject", "mini", "--into", str(tmp_path / "x"))

@@ -9,5 +9,6 @@ import os
 from gpt2_helix.judging.errors import InputError
 
 for _name in ("HF_HUB_ETAG_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"):
-    if (_found := os.environ.get(_name)) and not (_found.isascii() and _found.isdigit()):
+    _found = os.environ.get(_name, "0")
+    if not (_found.isascii() and _found.isdigit()):
         raise InputError(f"{_name}: expected a whole number of seconds, found {_found!r:.60}")
