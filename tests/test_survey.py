@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import time
@@ -297,6 +298,9 @@ def test_a_survey_in_which_nothing_was_measured_fails_and_names_it(
     assert cli.main([*command, str(listed)]) == 0
     said = capsys.readouterr()
     assert "1 rows measured, 1 failed" in said.out
+    assert "positions\n" in said.out
+    assert re.search(r"^no such model +not measured$", said.out, re.MULTILINE)
+    assert said.out.count("confirmed\n") == 1
     assert "survey: not measured: no such model\n" in said.err
     assert counted == ["no such model", str(good)]
     listed.write_text("no such model\nhub:not/..\n")

@@ -290,6 +290,7 @@ def survey(options: argparse.Namespace) -> int:
     """Measure many subjects; see ``survey.run``. Gives 1 if there is no row that was measured."""
     # Here, not above: it needs pytest, which the other commands do not wait for.
     from gpt2_helix import survey
+    from gpt2_helix.judging import terminal
 
     listed = read_text(options.file).splitlines() if options.file else []
     subjects = survey.expand([*options.subjects, *filter(str.strip, listed)])
@@ -306,8 +307,12 @@ def survey(options: argparse.Namespace) -> int:
         scheduler=options.scheduler,
     )
     failed = [row.subject for row in rows if row.error is not None]
+    width, colour = get_terminal_size().columns, sys.stdout.isatty()
+    if table := terminal.by_subject({r.subject: r.verdicts for r in rows}, width, colour=colour):
+        print(f"\n{table}\n")
     print(
-        f"survey: {len(rows) - len(failed)} rows measured, {len(failed)} failed; see {options.into}"
+        f"survey: {len(rows) - len(failed)} rows measured, {len(failed)} failed; numbers, figure "
+        f"and page: {options.into}"
     )
     if failed:
         print(f"survey: not measured: {', '.join(failed)}", file=sys.stderr)

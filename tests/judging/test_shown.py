@@ -247,3 +247,30 @@ def test_a_finding_names_others_only_where_they_measured_it(evidence: Evidence) 
     own = Finding("toy.circle", "Ours", "{toy.circle@measured/turns:.0f}", "0")
     (row,) = results([theirs, own], [claim_verdict(evidence=evidence)])
     assert row.says == ("Theirs" if evidence == "published" else "Ours")
+
+
+def test_subjects_stand_below_each_other_in_as_many_tables_as_the_width_takes() -> None:
+    names = ("helix.circle", "helix.three-components", "heads.main")
+    found = {
+        "mini": dict.fromkeys(names, "refuted"),
+        "no such [model]": {},
+        "x" * 40: {"helix.circle": "n/a", "heads.main": "confirmed"},
+    }
+    whole = terminal.by_subject(found, 80)
+    assert whole.splitlines() == [
+        "                            helix                           heads",
+        "subject                     circle        three-components  main",
+        "mini                        REFUTED       REFUTED           REFUTED",
+        "no such [model]             not measured",
+        f"{'x' * 26}  n/a                             confirmed",
+        "x" * 14,
+    ]
+    for width in (40, 54, 66):
+        parts = terminal.by_subject(found, width).split("\n\n")
+        assert len(parts) > 1
+        shown = " ".join(parts)
+        assert all(shown.count(name.partition(".")[2]) == 1 for name in names)
+        assert shown.count("REFUTED") == 3
+        assert max(map(len, shown.splitlines())) <= width
+    assert terminal.by_subject({"mini": {}}, 80) == ""
+    assert "\x1b[31mREFUTED " in terminal.by_subject(found, 80, colour=True)

@@ -1,7 +1,7 @@
 """A report as text for a terminal: statements first, then claims, a line each."""
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -16,6 +16,7 @@ from gpt2_helix.judging.suite import Words
 WIDEST = 110
 """Columns that are used of a wider terminal: longer lines are hard to follow."""
 MORE = "-v lists claims, -vv every number and control; --report FOLDER makes a page"
+SUBJECT, NOT_MEASURED = "subject", "not measured"
 COLOURS = {
     "confirmed": "green",
     "described": "green",
@@ -92,6 +93,52 @@ def side_by_side(
         if {text.plain for text in verdicts} - {"n/a", ""}:
             table.add_row(*verdicts, known.says)
     return "\n".join([*filter(None, [wrapped(lines, width)]), "", _printed(table, width, colour)])
+
+
+def by_subject(
+    verdicts: Mapping[str, Mapping[str, str]], width: int, *, colour: bool = False
+) -> str:
+    """Many subjects, a row for each with its verdict on each claim; empty if there is no claim.
+
+    Where not all claims fit beside each other, they stand in several tables. A subject without
+    verdicts was not measured.
+    """
+    width = min(width, WIDEST)
+    names = min(max(map(len, [SUBJECT, *verdicts])), width // 3)
+    parts: list[list[str]] = []
+    room = 0
+    for claim in dict.fromkeys(name for found in verdicts.values() for name in found):
+        words = [f.get(claim, "") if f else NOT_MEASURED for f in verdicts.values()]
+        needed = 2 + max(map(len, [*claim.split("."), *words]))
+        if needed > room:
+            parts.append([])
+            room = width - names - 2
+        parts[-1].append(claim)
+        room -= needed
+    return "\n\n".join(_part(verdicts, part, names, width, colour) for part in parts)
+
+
+def _part(
+    verdicts: Mapping[str, Mapping[str, str]],
+    claims: Sequence[str],
+    names: int,
+    width: int,
+    colour: bool,
+) -> str:
+    """A table of some claims: families, below them the claims, below these the verdicts."""
+    table = Table.grid(
+        Column(width=names, overflow="fold"),
+        *(Column(overflow="fold") for _ in claims),
+        padding=(0, 2, 0, 0),
+    )
+    families = [claim.partition(".")[0] for claim in claims]
+    first = [name if name not in families[:at] else "" for at, name in enumerate(families)]
+    table.add_row("", *(Text(name, "bold") for name in first))
+    table.add_row(SUBJECT, *(Text(claim.partition(".")[2], "bold") for claim in claims))
+    for subject, found in verdicts.items():
+        words = [_word(found[claim]) if claim in found else Text("") for claim in claims]
+        table.add_row(subject, *(words if found else [Text(NOT_MEASURED, "yellow")]))
+    return _printed(table, width, colour)
 
 
 def claims(
