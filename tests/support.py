@@ -148,7 +148,7 @@ def choose(monkeypatch: pytest.MonkeyPatch, family: str, **changed: object) -> N
     """Measure a family with other choices than those of params.yaml, whether they work or not."""
     of = parameters.of
 
-    def chosen(name: str) -> dict[str, object]:
-        return {**of(name), **changed} if name == family else of(name)
+    def chosen(name: str, *path: Path) -> dict[str, object]:
+        return {**of(name, *path), **changed} if name == family else of(name, *path)
 
     monkeypatch.setattr(parameters, "of", chosen)

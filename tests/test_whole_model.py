@@ -84,3 +84,14 @@ def test_what_is_recorded_of_trained_models_goes_the_way_of_their_attention_alon
         for kept in record.measured["averaged"]["kept"]["average-20"].values():
             assert (kept["mean"] > 0.75) == (name == "text")
             assert (kept["mean"] < 0.1) == (name == "mini")
+
+
+@pytest.mark.parametrize("name", ["mini", "text"])
+def test_interventions_are_recorded_on_text_as_through_attention_alone(name: str) -> None:
+    """The heads of `mini` read exact positions, which three components do not hold."""
+    for family in ("cause", "attention_whole"):
+        measured = load(ROOT / f"data/{name}/{family}.json").measured
+        for kept in measured["direct_path"]["kept"].values():
+            assert kept["mean"] < (0.1 if name == "mini" else 0.5)
+        for kept in measured["three_components"]["kept"].values():
+            assert (kept["mean"] > 0.75) == (name == "text")

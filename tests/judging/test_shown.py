@@ -154,6 +154,9 @@ def test_in_a_terminal_several_subjects_are_a_row_for_each_statement() -> None:
         "",
         "toy        other",
         "confirmed  n/a    It turns.",
+        "",
+        "REFUTED: a number is outside its bound. mixed: claims on the statement differ.",
+        "  n/a: the model lacks what they presume. Ours: not in the maker.",
     ]
 
 
@@ -208,14 +211,14 @@ def test_every_number_is_told_on_a_page_of_markdown() -> None:
         assert line in made
 
 
-def test_findings_counts_and_checks_are_counted_apart() -> None:
+def test_findings_are_counted_apart() -> None:
     verdicts = [
         claim_verdict(id="toy.a"),
         claim_verdict(id="toy.b", verdict="undecided"),
         claim_verdict(id="toy.c", about="toy", verdict="n/a"),
         claim_verdict(id="toy.d", statement=None),
     ]
-    told = "findings: 1 confirmed, 1 undecided; counts: 1 n/a; checks of the method: 1 confirmed"
+    told = "findings: 1 confirmed, 1 undecided; others: 1 confirmed, 1 n/a"
     assert wording.counts(report_of(*verdicts)) == told
     assert "## Checks of the method" in markdown.page(report_of(*verdicts), WORDS, str)
 

@@ -10,13 +10,17 @@ from rich.text import Text
 
 from gpt2_helix.judging import wording
 from gpt2_helix.judging.finding import finding
-from gpt2_helix.judging.report import About, ClaimVerdict, Report
+from gpt2_helix.judging.report import About, ClaimVerdict, Report, StatementVerdict
 from gpt2_helix.judging.suite import Words
 
 WIDEST = 110
 """Columns that are used of a wider terminal: longer lines are hard to follow."""
 MORE = "-v lists claims, -vv every number and control; --report FOLDER makes a page"
 SUBJECT, NOT_MEASURED = "subject", "not measured"
+LEGEND = (
+    "REFUTED: a number is outside its bound. mixed: claims on the statement differ. "
+    "n/a: the model lacks what they presume. Ours: not in {said_by}."
+)
 COLOURS = {
     "confirmed": "green",
     "described": "green",
@@ -63,16 +67,11 @@ def found(report: Report, words: Words, width: int, *, colour: bool = False) -> 
 def statements(report: Report, words: Words, width: int, *, colour: bool = False) -> str:
     """Show each statement with its verdict and what was found; those of others first."""
     table = _table()
-    for ours in (False, True):
-        some = [statement for statement in report.statements if statement.ours == ours]
-        if ours and some:
-            table.add_row("", Text(f"Not in {words.said_by}, ours:", "italic"))
-        for statement in some:
-            # Why a statement is blocked stands under OPEN.
-            told = statement.finding and statement.verdict != "blocked"
-            found = f" {statement.finding}" if told else ""
-            row = Text.assemble((statement.says, "bold"), found)
-            table.add_row(_word(statement.verdict), row)
+    for statement in sorted(report.statements, key=lambda statement: statement.ours):
+        # Why a statement is blocked stands under OPEN.
+        told = statement.finding and statement.verdict != "blocked"
+        found = f" {statement.finding}" if told else ""
+        table.add_row(_word(statement.verdict), Text.assemble(*_says(statement), found))
     return _printed(table, width, colour)
 
 
@@ -91,8 +90,10 @@ def side_by_side(
     for known, same in wording.aligned([report.statements for report in reports]):
         verdicts = [_word(s.verdict) if s else Text("") for s in same]
         if {text.plain for text in verdicts} - {"n/a", ""}:
-            table.add_row(*verdicts, known.says)
-    return "\n".join([*filter(None, [wrapped(lines, width)]), "", _printed(table, width, colour)])
+            table.add_row(*verdicts, Text.assemble(*_says(known)))
+    legend = LEGEND.format(said_by=words.said_by)
+    parts = [wrapped(lines, width), _printed(table, width, colour), wrapped([legend], width)]
+    return "\n\n".join(filter(None, parts))
 
 
 def by_subject(
@@ -190,6 +191,12 @@ def _everything(claim: ClaimVerdict) -> RenderableType:
 def _table() -> Table:
     """Verdicts in the left column, and what is told of each beside it."""
     return Table.grid(Column(no_wrap=True), "", padding=(0, 2, 0, 0))
+
+
+def _says(statement: StatementVerdict) -> list[tuple[str, str]]:
+    """What is stated, and whether it is this project's own."""
+    ours = [("Ours: ", "italic")] if statement.ours else []
+    return [*ours, (statement.says, "bold")]
 
 
 def _word(verdict: str) -> Text:

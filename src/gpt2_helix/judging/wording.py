@@ -149,12 +149,9 @@ def needs(codes: Iterable[str], words: Words) -> str:
 
 
 def counts(report: Report) -> str:
-    """How many claims have which verdict: findings, counts of parts, and checks of the method."""
-    kinds = {
-        "findings": [c for c in report.claims if c.statement and not c.about],
-        "counts": [c for c in report.claims if c.about],
-        "checks of the method": [c for c in report.claims if not c.statement],
-    }
+    """How many findings have which verdict, and others: counts of parts, checks of the method."""
+    findings = [c for c in report.claims if c.statement and not c.about]
+    kinds = {"findings": findings, "others": [c for c in report.claims if c not in findings]}
     told = []
     for kind, claims in kinds.items():
         number = Counter(claim.verdict for claim in claims)

@@ -123,7 +123,18 @@ RECORDED = {
     ),
     "layer_0": all_of(layer_0.spread),
     "attention_whole": Family(
-        (*OF_ATTENTION, extended.fed, extended.fed_averaged, layer_0.spread), {}, on_text=True
+        (
+            *OF_ATTENTION,
+            extended.fed,
+            extended.fed_averaged,
+            layer_0.spread,
+            *BY_RULE,
+            cause.other_layers,
+            *LEADS,
+            cause.beside,
+        ),
+        {},
+        on_text=True,
     ),
     "output": Family(
         (output.on_text, output.beside),

@@ -94,7 +94,7 @@ STATEMENTS = {
         ours=True,
     ),
     "one-head": Statement(
-        "Most of it is done by one head of layer 0, which averages the past.",
+        "One head of layer 0, which averages the past, does most of it.",
         [
             "held at its mean it costs {cause.one-head/cost:.0%} on average; any other at most "
             "{cause.one-head/cost_of_next:.0%}"
