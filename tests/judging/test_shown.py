@@ -156,7 +156,7 @@ def test_in_a_terminal_several_subjects_are_a_row_for_each_statement() -> None:
         "confirmed  n/a    It turns.",
         "",
         "REFUTED: a number is outside its bound. mixed: claims on the statement differ.",
-        "  n/a: the model lacks what they presume. Ours: not in the maker.",
+        "  n/a: it lacks what the claims presume. Ours: not in the maker.",
     ]
 
 

@@ -19,7 +19,7 @@ MORE = "-v lists claims, -vv every number and control; --report FOLDER makes a p
 SUBJECT, NOT_MEASURED = "subject", "not measured"
 LEGEND = (
     "REFUTED: a number is outside its bound. mixed: claims on the statement differ. "
-    "n/a: the model lacks what they presume. Ours: not in {said_by}."
+    "n/a: it lacks what the claims presume. Ours: not in {said_by}."
 )
 COLOURS = {
     "confirmed": "green",
