@@ -10,7 +10,9 @@ import pytest
 
 from gpt2_helix.judging.collect import declared
 from gpt2_helix.judging.records import digest_of
+from gpt2_helix.places import CLAIMS
 from gpt2_helix.suite.controls import CONTROLS
+from gpt2_helix.suite.statements import WORDS
 from support import ROOT, SMALL, Claims, Folder, Judge, helix_rows, run_python, small
 
 
@@ -58,6 +60,11 @@ def test_a_control_under_test_is_refuted(
 def test_every_control_is_named_by_a_claim() -> None:
     named = {name for _, _, claim in declared(ROOT / "claims") for name in claim.refuted_by}
     assert named == set(CONTROLS)
+
+
+def test_there_are_words_for_all_that_is_presumed() -> None:
+    presumed = [name for _, _, claim in declared(CLAIMS) for name in claim.presumes]
+    assert WORDS.lacks.keys() == set(presumed)
 
 
 def test_without_weights_what_is_recorded_is_judged(judge: Judge) -> None:
@@ -111,7 +118,7 @@ def test_a_record_of_another_number_is_refuted_and_an_edited_one_refused(
     (line,) = ran.stderr.strip().splitlines()
     assert "helix.json: expected content of digest" in line
     record.write_text(json.dumps({**content, "digest": digest_of(content)}))
-    ran = run_claims("-k", "helix", cwd=copy)
+    ran = run_claims("-k", "helix", "-q", cwd=copy)
     assert ran.returncode == 1
     assert "helix.circle: turns 1.5, must be >= 2" in ran.stdout
     assert "1 refuted" in ran.stdout

@@ -17,6 +17,7 @@ STATEMENTS = {
 WORDS = Words(
     said_by="the maker",
     needs={"S": "a spring", "B": "a box", "B, W": "a box and a wheel", "W": "a wheel"},
+    lacks={"climb": "it does not climb"},
     replication="a copy: not the first one",
     digests=re.compile("spring"),
     unblocked_by="--subject FIRST or --subject OTHER",
@@ -55,4 +56,4 @@ def report_of(*claims: ClaimVerdict, evidence: Evidence = "live", **about: Any) 
     known: dict[str, Any] = {"recorded_on": None, "source": None, "because": None, "commit": None}
     known |= {"identity": "", "received": "", "replication": True, "digests": digests}
     subject = About(**{"name": "toy", "evidence": evidence, **known, **about})
-    return Report(2, subject, ["It turns."], roll_up(claims, STATEMENTS), list(claims))
+    return Report(2, subject, ["It turns."], roll_up(claims, STATEMENTS, words=WORDS), list(claims))

@@ -240,6 +240,8 @@ def test_a_finding_gives_the_numbers_of_claims_that_could_be_asked() -> None:
     assert not results([Finding("toy.circle", "It turns", "{toy.circle/turns}", "0")], [refuted])
     absent = claim_verdict(verdict="n/a", reason="one_sign 0.1, presumed >= 0.5")
     assert found(absent) == "Not judged: one_sign 0.1, presumed >= 0.5."
+    flat = claim_verdict(verdict="n/a", reason="climb 0.1, presumed >= 0.5")
+    assert found(flat) == "Not judged: it does not climb."
     broken = claim_verdict(id="toy.b", measured={}, verdict="refuted", reason="b 1, must be < 0")
     assert found(absent, broken) == "Found b 1, must be < 0."
 

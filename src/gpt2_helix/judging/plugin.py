@@ -299,7 +299,8 @@ def pytest_terminal_summary(
         del terminalreporter.stats["failed"]
     tests = [test for some in terminalreporter.stats.values() for test in some]
     if report := _report(config, tests):
-        why = [str(test.longrepr.reprcrash.message).removeprefix("Failed: ") for test in short]
+        untold = [test for test in short if not _told_by_a_statement(config, test)]
+        why = [str(test.longrepr.reprcrash.message).removeprefix("Failed: ") for test in untold]
         _show(terminalreporter, config, report, why)
         if (expected := config.stash[_EXPECTED]) and not failed:
             terminalreporter.write_line("\n".join(expected.told(report)))
@@ -308,6 +309,14 @@ def pytest_terminal_summary(
         except InputError as error:
             terminalreporter.write_line(f"ERROR: {error}", red=True)
             config.stash[_SESSION].exitstatus = pytest.ExitCode.USAGE_ERROR
+
+
+def _told_by_a_statement(config: pytest.Config, test: pytest.TestReport) -> bool:
+    """Whether the screen says of a statement what this test failed of: that a claim is refuted."""
+    judged = _judged(test)
+    if judged is None or config.stash[_EXPECTED] or config.stash[_VERBOSE] < 0:
+        return False
+    return judged.verdict.verdict == "refuted" and judged.verdict.statement is not None
 
 
 def _report(config: pytest.Config, tests: Sequence[object]) -> Report | None:

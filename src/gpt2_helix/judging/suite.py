@@ -40,6 +40,8 @@ class Words:
     # What a subject is for and what was found, by its name: clauses as of a finding.
     subjects: Mapping[str, Sequence[str]] = field(default_factory=dict)
     needs: Mapping[str, str] = field(default_factory=dict)  # By the codes of Claim.needs.
+    # What a subject lacks that breaks what claims presume under this name.
+    lacks: Mapping[str, str] = field(default_factory=dict)
     replication: str = "a replication"  # Of a subject that the statements are not about.
     digests: re.Pattern[str] = re.compile("")  # Finds those that stand in the heading.
     # What to try where claims are blocked on a record, and on one of a replication.

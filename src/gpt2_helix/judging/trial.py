@@ -333,5 +333,8 @@ def _reason(claims: Sequence[ClaimVerdict], words: Words) -> str:
     for verdict, says in (("refuted", "found "), ("undecided", "found "), ("n/a", "not judged: ")):
         for claim in claims:
             if claim.verdict == verdict and claim.reason:
-                return says + claim.reason
+                # A reason begins with the name of the number that broke what was presumed.
+                lacks = words.lacks if verdict == "n/a" else {}
+                told = lacks.get(claim.reason.partition(" ")[0], claim.reason)
+                return told if claim.about else says + told
     return next((claim.reason for claim in claims if claim.reason), "")

@@ -127,7 +127,7 @@ FOUND = (
         "attention-only.survives-averaging",
         "Averaged by 20, the main heads go on looking just behind",
         "{attention-only.survives-averaging/kept_20:.0%} kept",
-        "by 100 {attention-only.breaks-by-100/kept_100:.0%}; no positions "
+        "by 100: {attention-only.breaks-by-100/kept_100:.0%}; no positions: "
         "{attention-only.survives-averaging/kept_without_positions:.0%}",
     ),
     Finding(
@@ -193,8 +193,20 @@ WORDS = Words(
         "D": "the whole model",  # Or what was published of it; but that would have been found.
         "F": "the whole model",
     },
+    lacks={
+        "attention": "its main heads give the token before less than a tenth",
+        "layers_below": "no layer stands below its main heads",
+        "halves": "half of the draws share no curve with the other half",
+        "attention_from_extended": "fed these alone, they give the token before less than a tenth",
+        "kept_20": "averaged by 20, its main heads do not keep working",
+        "loss_change_20": "averaged by 20, its output has changed already",
+        "same_top_20": "averaged by 20, its output has changed already",
+        "intact": "it is not sure of the first word with its positions intact",
+        "cost": "no head of layer 0 does most of it",
+        "next_over_cost": "no head of layer 0 does most of it",
+    },
     replication="a replication: not GPT-2 small",
     digests=re.compile(r"wpe|position|\.(json|safetensors|bin)$"),
-    unblocked_by="--subject gpt2 online, or FOLDER",
+    unblocked_by="run online, or with --subject FOLDER",
     unblocked_by_on_replication="--subject FOLDER",
 )
