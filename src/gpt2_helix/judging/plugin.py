@@ -244,7 +244,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             raise pytest.UsageError(str(error)) from None
     config.stash[_PROGRESS] = Progress(trial, len(claims), plan)
     if plan and plan.said and reporter:
-        reporter.write_line(plan.said)
+        from gpt2_helix.judging import terminal  # Not above: it imports rich.
+
+        width = config.get_terminal_writer().fullwidth
+        reporter.write_line(terminal.wrapped([plan.said], width))
 
 
 def _on_the_terminal(config: pytest.Config) -> AbstractContextManager[None]:
