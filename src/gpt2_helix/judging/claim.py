@@ -21,7 +21,7 @@ Verdict = Literal["confirmed", "described", "refuted", "undecided", "n/a", "bloc
 VERDICTS: dict[Verdict, str] = {
     "confirmed": "every bound is kept, interval and all; they were set before this evidence was "
     "seen; a control counts",
-    "described": "the same, but bounds were set after: it holds, and could hardly not",
+    "described": "the same, but bounds were set after: it tests nothing here",
     "refuted": "a number is outside its bound, interval and all",
     "undecided": "the interval of a number holds its bound, or no control counts",
     "n/a": "the subject lacks what the claim presumes",

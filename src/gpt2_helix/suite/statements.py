@@ -17,8 +17,7 @@ STATEMENTS = {
     "learned": Statement(
         "Its position vectors are learned, 1024 of them.",
         [
-            "{positions.learned-1024/positions} stored rows; no table of sinusoids gives the last "
-            "{positions.learned-1024/beyond_sinusoids:.0%}",
+            "sinusoids leave {positions.learned-1024/beyond_sinusoids:.0%}",
         ],
     ),
     "helix": Statement(
@@ -78,7 +77,7 @@ STATEMENTS = {
         "That attention looks only backwards makes up for averaging.",
         [
             "intact, no mask in layer 0: {cause.causal-mask/kept:.0%} kept",
-            "plain past average: {cause.plain-average/kept:.0%}",
+            "uniform average: {cause.plain-average/kept:.0%}",
         ],
     ),
     "extended": Statement(
@@ -94,9 +93,9 @@ STATEMENTS = {
         ours=True,
     ),
     "one-head": Statement(
-        "One head of layer 0, which averages the past, does most of it.",
+        "One head of layer 0, which averages the past, does most of the rebuilding.",
         [
-            "held at its mean it costs {cause.one-head/cost:.0%} on average; any other at most "
+            "held at its mean, it costs {cause.one-head/cost:.0%}; any other at most "
             "{cause.one-head/cost_of_next:.0%}"
         ],
         ours=True,
@@ -117,52 +116,50 @@ STATEMENTS = {
 }
 FOUND = (
     Finding(
-        "helix.circle",
-        "Positions are a helix",
-        "{helix.three-components/explained:.0%} of the variance in 3-D, "
-        "{helix.circle/turns:.1f} turns",
-        "random curves: p = {helix.not-phantom/p_value:.2g}",
-    ),
-    Finding(
         "attention-only.survives-averaging",
-        "Averaged by 20, the main heads go on looking just behind",
+        "Averaged by 20, the main heads still look just behind",
         "{attention-only.survives-averaging/kept_20:.0%} kept",
         "by 100: {attention-only.breaks-by-100/kept_100:.0%}; no positions: "
         "{attention-only.survives-averaging/kept_without_positions:.0%}",
     ),
     Finding(
-        "cause.one-head",
-        "One head of layer 0 does most of it: it averages the past",
-        "held at its mean it costs {cause.one-head/cost:.0%} on average, positions intact",
-        "any other at most {cause.one-head/cost_of_next:.0%}",
+        "cause.rebuilt",
+        "Where they read, positions of a group differ again",
+        "{cause.rebuilt/share_20:.0%} of what averaging took is back",
+        "by 100: {cause.rebuilt/share_100:.0%}",
     ),
     Finding(
-        "cause.causal-mask",
-        "It takes the causal mask in layer 0",
-        "{cause.causal-mask/kept:.0%} kept without it, positions intact",
-        "{cause.plain-average/kept:.0%} if that head averages the past plainly",
+        "cause.one-head",
+        "One head of layer 0, which averages the past, does most of the rebuilding",
+        "{cause.one-head/share_held:.0%} is back as layer 1 begins if it is held at its mean",
+        "otherwise {cause.one-head/share:.0%}",
     ),
     Finding(
         "heads.survive-averaging",
-        "In the whole model, by the author's pictures, groups of ten change the heads little",
-        "{heads.survive-averaging@published/kept_attention:.0%} of attention to the previous "
-        "token kept",
-        "no offset of their attention moves by more than "
+        "In the whole model, by the author's pictures, groups of ten change these heads little",
+        "{heads.survive-averaging@published/kept_attention:.0%} kept",
+        "attention to no offset changes by more than "
         "{heads.survive-averaging@published/profile_moved:max .3f}",
     ),
     Finding(
         "heads.survive-averaging",
-        "In the whole model groups of ten change the heads little",
-        "{heads.survive-averaging@measured/kept_attention:.0%} of attention to the previous "
-        "token kept",
-        "no offset of their attention moves by more than "
+        "In the whole model groups of ten change these heads little",
+        "{heads.survive-averaging@measured/kept_attention:.0%} kept",
+        "attention to no offset changes by more than "
         "{heads.survive-averaging@measured/profile_moved:max .3f}",
     ),
     Finding(
         "attention-only.not-previous",
         "Attention alone looks near, not at the token before",
-        "the heads prefer it for {attention-only.not-previous/share:.0%} of queries",
+        "the main heads prefer it for {attention-only.not-previous/share:.0%} of queries",
         "in the whole model {heads.main-previous-token/share:.0%}",
+    ),
+    Finding(
+        "helix.circle",
+        "Positions are a helix",
+        "{helix.three-components/explained:.0%} of the variance in 3-D, "
+        "{helix.circle/turns:.1f} turns",
+        "random curves: p = {helix.not-phantom/p_value:.2g}",
     ),
 )
 SHIPPED = {
@@ -183,8 +180,8 @@ WORDS = Words(
     said_by="the post",
     found=FOUND,
     subjects=SHIPPED,
-    note="kept: of attention at offset -1. Attention alone: no MLPs, random tokens. "
-    "Described: its bounds were set after looking.",
+    note="Heads: attention alone (no MLPs, random tokens), or pictures. Kept: of attention "
+    "just behind the query. Described: bounds set after looking.",
     needs={
         "config": "a config.json",
         "P": "the position matrix",
@@ -202,8 +199,8 @@ WORDS = Words(
         "loss_change_20": "averaged by 20, its output has changed already",
         "same_top_20": "averaged by 20, its output has changed already",
         "intact": "it is not sure of the first word with its positions intact",
-        "cost": "no head of layer 0 does most of it",
-        "next_over_cost": "no head of layer 0 does most of it",
+        "cost": "no head of layer 0 does most of the rebuilding",
+        "next_over_cost": "no head of layer 0 does most of the rebuilding",
     },
     replication="a replication: not GPT-2 small",
     digests=re.compile(r"wpe|position|\.(json|safetensors|bin)$"),
