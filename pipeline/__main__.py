@@ -56,6 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_weights(command)
     command.set_defaults(run=curves)
 
+    command = commands.add_parser("stages", help="draw the stages of dvc.yaml for a terminal")
+    command.set_defaults(run=stages)
+
     options = parser.parse_args(arguments)
     return exit_code("pipeline", lambda: options.run(options))
 
@@ -99,6 +102,13 @@ def curves(options: argparse.Namespace) -> None:
     from pipeline.curves import record
 
     record(options.subject, options.into, options.weights, options.strict)
+
+
+def stages(options: argparse.Namespace) -> None:
+    """Draw the stages; ``options`` holds nothing for it."""
+    from pipeline import drawing
+
+    print(drawing.stages())
 
 
 if __name__ == "__main__":

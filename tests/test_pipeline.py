@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -73,6 +74,15 @@ def paths(entries: Iterable[Any]) -> set[str]:
 def test_the_pipeline_fits_a_screen() -> None:
     assert len(stages()) <= 15
     assert len((ROOT / "dvc.yaml").read_text().splitlines()) <= 165
+
+
+def test_the_pipeline_is_drawn_as_wide_as_a_terminal_and_as_it_is_shown() -> None:
+    drawn = run_python("-m", "pipeline", "stages", cwd=ROOT).stdout
+    kinds = sorted({name.partition("@")[0] for name in stages()})
+    assert sorted(re.findall(r"\| (\w+) \|", drawn)) == kinds
+    assert len(kinds) <= 12
+    assert max(map(len, drawn.splitlines())) <= 80
+    assert f"```text\n{drawn}```\n" in (ROOT / "CONTRIBUTING.md").read_text()
 
 
 def test_every_subject_and_every_family_is_in_the_pipeline() -> None:
