@@ -28,7 +28,7 @@ def draw(subject: str) -> style.Drawn:
         figure,
         f"Of {len(rows)} models, all of these claims hold on: {named}. The number that each claim "
         "bounds first, on each model; the dashed line is its bound. A dot is filled where the "
-        "claim is confirmed on the model itself, its controls left out; no dot: blocked. Written "
+        "claim holds on the model itself, its controls left out; no dot: blocked. Written "
         "by gpt2-helix survey.",
         f"A row for each of {len(rows)} models and a panel for each of {len(CLAIMS)} claims, a dot "
         f"for the number found beside the bound. All claims hold on: {named}.",

@@ -56,7 +56,7 @@ def test_what_takes_long_is_told_with_the_time_to_go(monkeypatch: pytest.MonkeyP
     subject.measure(output.on_text)
     assert re.fullmatch(r"about \d+ (s|min) to go", planned.left())
     subject.model.runner.ran(planned.tokens)
-    assert planned.left() == "more windows than planned"
+    assert planned.left() == "more to run than planned"
 
 
 def test_a_quarter_has_the_first_windows_and_all_else_from_the_whole() -> None:

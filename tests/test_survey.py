@@ -247,6 +247,14 @@ def test_a_row_counts_for_the_records_it_was_read_from(
     assert counted == ["recorded:mini"] * 2
 
 
+def test_bounds_set_after_describe_what_was_explored_and_test_the_others() -> None:
+    told = [
+        survey.measure(spec, ["kernels"], ROOT / "data", ROOT / "claims").verdicts
+        for spec in ("recorded:gpt2", "recorded:mini")
+    ]
+    assert [found["kernels.causal-mask"] for found in told] == ["described", "confirmed"]
+
+
 def test_a_row_counts_for_the_bounds_it_was_judged_by(
     folder: Folder, some_claims: Path, tmp_path: Path, counted: list[str]
 ) -> None:

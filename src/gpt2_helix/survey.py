@@ -30,8 +30,8 @@ from gpt2_helix.judging.collect import declared
 from gpt2_helix.judging.errors import InputError, MissingInputError, did_you_mean
 from gpt2_helix.judging.files import check_folder, write_json
 from gpt2_helix.judging.records import adapter
-from gpt2_helix.judging.trial import assess_on
-from gpt2_helix.suite.subjects import open_subject, read_by
+from gpt2_helix.judging.trial import assess_on, seen_before
+from gpt2_helix.suite.subjects import explored, open_subject, read_by
 from gpt2_helix.survey_rows import Row, write_table
 from gpt2_helix.weights.pins import W_POS
 from gpt2_helix.weights.tensors import sha256_of_file
@@ -117,6 +117,8 @@ def measure(spec: str, families: Sequence[str], data: Path, claims: Path) -> Row
         numbers: dict[str, tuple[float, str | None]] = {}
         for assess, claim in claims_of(claims, tuple(families)):
             found = assess_on(claim, assess, subject)
+            if explored(subject):
+                found = seen_before(claim, found)
             verdicts[claim.id] = found.verdict
             for name, value in found.numbers.items():
                 for label, number, _ in labelled(name, value):

@@ -1,5 +1,6 @@
 """The rows of a survey as a figure: against training step, or side by side."""
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from matplotlib.ticker import NullLocator
 
 from gpt2_helix.survey_rows import Row
 
+WIDEST = 30
+"""Letters of a line above the narrower panels."""
 LONGEST = 32
 """Letters of a subject's name."""
 FAR = 20
@@ -58,7 +61,9 @@ def figure_of(rows: Sequence[Row]) -> Figure | None:
             _side_by_side(axes, shown, name, groups, float(bound.split()[1]))
             axes.tick_params(labelleft=first is None)
         claim, _, number = name.partition(": ")
-        axes.set_title(f"{claim}\n{number}, {bound}", fontsize=7)
+        wide = WIDEST * (2 if by_step else 1)
+        told = [*textwrap.wrap(claim, wide), *textwrap.wrap(f"{number}, {bound}", wide)]
+        axes.set_title("\n".join(told), fontsize=7)
     if by_step and len(groups) > 1:
         figure.axes[0].legend(frameon=False, fontsize=6)
     return figure

@@ -23,7 +23,8 @@ td, th { text-align: left; padding: .1rem .8rem .1rem 0 }
 </style>
 <h1>Survey of {{ rows | length }} subjects</h1>
 {% if figure %}
-<p>The first number of each claim; bounds are dashed.</p>
+<p>The first number of each claim that has a bound, which is dashed.{% if not by_step %} A
+dot is filled where the claim holds on the model itself; controls are left out.{% endif %}</p>
 <div class="wide">{{ figure | safe }}</div>
 {% endif %}
 <div class="wide"><table>
@@ -43,6 +44,7 @@ td, th { text-align: left; padding: .1rem .8rem .1rem 0 }
 def write_page(rows: Sequence[Row], path: Path, figure: Path) -> None:
     """Write the page; the figure stands in it if it was drawn."""
     claims = list(dict.fromkeys(name for row in rows for name in row.verdicts))
+    by_step = any(row.step is not None for row in rows)
     svg = figure.read_text(encoding="utf-8") if figure.exists() else ""
     drawn = svg[svg.find("<svg") :] if "<svg" in svg else ""
-    write_text(path, _PAGE.render(rows=rows, claims=claims, figure=drawn))
+    write_text(path, _PAGE.render(rows=rows, claims=claims, figure=drawn, by_step=by_step))

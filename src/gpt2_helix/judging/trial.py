@@ -147,9 +147,7 @@ class Trial:
             return found
         if not any(control.counts for control in controls):
             return replace(found, verdict="undecided", reason=NO_CONTROL_COUNTS)
-        if self.suite.explored(subject) and "after" in map(claim.when.get, found.tolerance):
-            return replace(found, verdict="described")
-        return found
+        return seen_before(claim, found) if self.suite.explored(subject) else found
 
     def about(self) -> About:
         """What is judged, with the parts of it that claims have found so far."""
@@ -194,6 +192,12 @@ def _on_strongest(
             return subject, found
         blocked.append((subject, found))
     return blocked[0]
+
+
+def seen_before(claim: Claim, found: Assessment) -> Assessment:
+    """On evidence that was explored, what is confirmed by a bound set after is described."""
+    after = "after" in map(claim.when.get, found.tolerance)
+    return replace(found, verdict="described") if after and found.verdict == "confirmed" else found
 
 
 def assess_on(claim: Claim, assess: Assess, subject: Subject) -> Assessment:

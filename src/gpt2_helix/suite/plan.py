@@ -57,7 +57,7 @@ class WholeModelPlan:
         if not self._done:
             return ""
         if self._done >= self.tokens:
-            return "more windows than planned"
+            return "more to run than planned"
         seconds = (time.perf_counter() - self._began) / self._done * (self.tokens - self._done)
         return f"about {_in_words(seconds)} to go"
 
