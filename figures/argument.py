@@ -188,8 +188,8 @@ def _words(subject: str, published: float) -> tuple[str, str]:
         f"heads keep {at_20}, in groups of 100 {at_100}; open marks: {first} of layer 0 held "
         f"({held}), or no causal mask in layer 0 "
         f"({unmasked}); short lines: no positions. d, of what told positions of a group apart, "
-        f"{rebuilt} is there again after layer 0 and later ones in groups of 20, {lost} in groups "
-        "of 100. Attention alone and random token vectors in b to d; bars are 95 % intervals.",
+        f"{rebuilt} is back from layer 1 on in groups of 20, {lost} in groups of 100. "
+        "Attention alone and random token vectors in b to d; bars are 95 % intervals.",
         f"Four panels. a: a helix of {turns:.1f} turns with means of 10 on it and means of 100 off "
         f"it. b: attention of {head} by offset, {near} at 0, -1, -2 through attention alone, "
         f"{published:.2f} at -1 in the whole model; groups of 10 change little. c: attention "

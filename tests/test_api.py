@@ -93,7 +93,7 @@ def test_a_folder_and_a_pattern_of_claims(folder: Any) -> None:
         verdicts["helix.axis"].measured["climb"],
         ">= 0.95",
     ]
-    assert repr(verdicts).splitlines()[-1] == f"findings: {len(verdicts)} confirmed"
+    assert repr(verdicts).splitlines()[-1] == f"claims: {len(verdicts)} confirmed"
     html = verdicts._repr_html_()
     assert html.count("<code>helix.") == len(verdicts)
     assert "href" not in html

@@ -150,7 +150,7 @@ def test_helix_claims_import_nothing_slow_and_a_library_that_warns_stops_none(
     command = ["-m", "pytest", "claims/", "-p", "no:cacheprovider", "-k", "helix"]
     ran = run_python(*command, "--subject", str(small(folder)), cwd=ROOT, **warned, **alone)
     assert ran.returncode == 0, ran.stdout
-    assert "findings: 6 confirmed" in ran.stdout
+    assert "claims: 6 confirmed" in ran.stdout
     imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
     assert "numpy" in imported
     assert not imported & {"torch", "transformers", "transformer_lens", "scipy.stats", "pyarrow"}

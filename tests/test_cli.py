@@ -330,7 +330,7 @@ def test_claims_are_judged_from_the_command_line(capsys: pytest.CaptureFixture[s
     assert cli.main(["judge", "text", "helix.axis"]) == 0
     out = capsys.readouterr().out
     assert "subject: text" in out
-    assert "findings: 1 confirmed" in out
+    assert "claims: 1 confirmed" in out
     assert "helix.axis" not in out
     assert cli.main(["judge", "control:shuffled-rows:text", "helix.axis", "-v"]) == 1
     assert "REFUTED  helix.axis  climb 0.05" in capsys.readouterr().out

@@ -41,7 +41,7 @@ def test_a_fair_die_is_confirmed_and_its_verdict_written(run: Claims, tmp_path: 
     path = tmp_path / "out.json"
     ran = run("--claims-json", str(path), "--report", str(tmp_path / "page"))
     assert ran.returncode == 0, ran.stdout
-    for line in ("subject: fair", "The die is fair. Its mean is 3.5.", "findings: 1 confirmed"):
+    for line in ("subject: fair", "The die is fair. Its mean is 3.5.", "claims: 1 confirmed"):
         assert line in ran.stdout
     (claim,) = json.loads(path.read_text())["claims"]
     found = claim["id"], claim["verdict"], claim["measured"]
@@ -211,7 +211,7 @@ def test_what_can_be_no_path_is_refused_before_claims_are_judged(
     ran = run(option, path)
     assert ran.returncode == pytest.ExitCode.USAGE_ERROR
     assert f"argument {option}: expected a name or a path, found '{path[:70]}" in ran.stderr
-    assert "findings" not in ran.stdout
+    assert "claims: " not in ran.stdout
 
 
 def test_a_page_that_cannot_be_made_is_one_line_and_exit_code_4(run: Claims) -> None:
@@ -231,7 +231,7 @@ def test_a_report_that_fails_to_be_written_is_one_line_and_exit_code_4(
     monkeypatch.setattr(Path, "replace", full)
     ran = run("--claims-json", str(tmp_path / "out.json"))
     assert ran.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "findings: 1 confirmed" in ran.stdout
+    assert "claims: 1 confirmed" in ran.stdout
     assert ran.stdout.count("out.json: expected to write a file, found No space left") == 1
     assert not list(tmp_path.glob("*out.json*"))
 
@@ -249,7 +249,7 @@ def test_an_interrupted_run_reports_what_was_judged(run: Claims, tmp_path: Path)
     path = tmp_path / "out.json"
     ran = run("--claims-json", str(path))
     assert ran.returncode == pytest.ExitCode.INTERRUPTED
-    assert "findings: 1 confirmed" in ran.stdout
+    assert "claims: 1 confirmed" in ran.stdout
     assert [claim["id"] for claim in json.loads(path.read_text())["claims"]] == ["die.mean"]
 
 

@@ -187,7 +187,7 @@ def test_a_page_shows_everything_once_and_nothing_as_markup(tmp_path: Path) -> N
     assert not re.search(r'(src|href)="(?!data:|#)', text)
     folded = page.notebook(report, WORDS)
     assert "href" not in folded
-    assert "<summary>findings: 1 confirmed, 1 blocked</summary>" in folded
+    assert "<summary>claims: 1 confirmed, 1 blocked</summary>" in folded
 
 
 def test_a_number_stands_on_its_side_of_the_bound() -> None:
@@ -218,7 +218,7 @@ def test_findings_are_counted_apart() -> None:
         claim_verdict(id="toy.c", about="toy", verdict="n/a"),
         claim_verdict(id="toy.d", statement=None),
     ]
-    told = "findings: 1 confirmed, 1 undecided; others: 1 confirmed, 1 n/a"
+    told = "claims: 1 confirmed, 1 undecided; checks: 1 confirmed, 1 n/a"
     assert wording.counts(report_of(*verdicts)) == told
     assert "## Checks of the method" in markdown.page(report_of(*verdicts), WORDS, str)
 

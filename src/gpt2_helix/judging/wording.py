@@ -149,13 +149,13 @@ def needs(codes: Iterable[str], words: Words) -> str:
 
 
 def counts(report: Report) -> str:
-    """How many findings have which verdict, and others: counts of parts, checks of the method."""
-    findings = [c for c in report.claims if c.statement and not c.about]
-    kinds = {"findings": findings, "others": [c for c in report.claims if c not in findings]}
+    """How many claims have which verdict, and how many checks: of parts, and of the method."""
+    claims = [c for c in report.claims if c.statement and not c.about]
+    kinds = {"claims": claims, "checks": [c for c in report.claims if c not in claims]}
     told = []
-    for kind, claims in kinds.items():
-        number = Counter(claim.verdict for claim in claims)
-        if claims:
+    for kind, judged in kinds.items():
+        number = Counter(claim.verdict for claim in judged)
+        if judged:
             by_verdict = ", ".join(f"{number[v]} {v}" for v in VERDICTS if number[v])
             told.append(f"{kind}: {by_verdict}")
     return "; ".join(told)

@@ -77,7 +77,7 @@ STATEMENTS = {
         "That attention looks only backwards makes up for averaging.",
         [
             "intact, no mask in layer 0: {cause.causal-mask/kept:.0%} kept",
-            "uniform average: {cause.plain-average/kept:.0%}",
+            "one head uniform: {cause.plain-average/kept:.0%}",
         ],
     ),
     "extended": Statement(
@@ -103,7 +103,7 @@ STATEMENTS = {
     "local": Statement(
         "Layer 0 has heads that look just behind; little of it depends on them.",
         [
-            "held, {cause.local-heads-idle/local_held:.0%} kept; with the others held "
+            "held alone: {cause.local-heads-idle/local_held:.0%} kept; the others alone: "
             "{cause.local-heads-idle/others_held:.0%}",
         ],
         ours=True,
@@ -131,21 +131,21 @@ FOUND = (
     Finding(
         "cause.one-head",
         "One head of layer 0, which averages the past, does most of the rebuilding",
-        "{cause.one-head/share_held:.0%} is back as layer 1 begins if it is held at its mean",
+        "held at its mean, {cause.one-head/share_held:.0%} is back as layer 1 begins",
         "otherwise {cause.one-head/share:.0%}",
     ),
     Finding(
         "heads.survive-averaging",
         "In the whole model, by the author's pictures, groups of ten change these heads little",
         "{heads.survive-averaging@published/kept_attention:.0%} kept",
-        "attention to no offset changes by more than "
+        "attention to each offset changes by at most "
         "{heads.survive-averaging@published/profile_moved:max .3f}",
     ),
     Finding(
         "heads.survive-averaging",
         "In the whole model groups of ten change these heads little",
         "{heads.survive-averaging@measured/kept_attention:.0%} kept",
-        "attention to no offset changes by more than "
+        "attention to each offset changes by at most "
         "{heads.survive-averaging@measured/profile_moved:max .3f}",
     ),
     Finding(
