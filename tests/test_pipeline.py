@@ -85,6 +85,17 @@ def test_the_pipeline_is_drawn_as_wide_as_a_terminal_and_as_it_is_shown() -> Non
     assert f"```text\n{drawn}```\n" in (ROOT / "CONTRIBUTING.md").read_text()
 
 
+def test_the_page_of_dvc_plots_is_blank_offline_as_the_guide_says(tmp_path: Path) -> None:
+    ran = run_python("-m", "dvc", "plots", "show", "-q", "-o", str(tmp_path))
+    assert ran.returncode == 0, ran.stderr
+    loaded = re.findall(r'<script[^>]* src="([^"]*)"', (tmp_path / "index.html").read_text())
+    assert loaded
+    assert all(source.startswith("https://") for source in loaded)
+    said = re.search(r"^dvc plots show +#(.*)$", (ROOT / "CONTRIBUTING.md").read_text(), re.M)
+    assert said
+    assert "blank offline" in said[1]
+
+
 def test_every_subject_and_every_family_is_in_the_pipeline() -> None:
     subjects = ("gpt2", *SHIPPED)
     records = {f"data/{s}/{f}" for s in subjects for f in curves.FILES}

@@ -87,3 +87,12 @@ def test_another_python_is_refused_before_an_environment_is_made(tmp_path: Path)
     assert ran.returncode == 2
     assert "PYTHON: expected Python 3.11 or later, found Python 3.10.2" in ran.stderr
     assert not (tmp_path / ".venv").exists()
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a clone")
+def test_git_leaves_a_report_alone_in_the_folder_that_the_readme_names() -> None:
+    named = re.findall(r"--report (\w+)", (ROOT / "README.md").read_text())
+    assert named
+    for folder in named:
+        command = ["git", "check-ignore", "-q", f"{folder}/index.html"]
+        assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
