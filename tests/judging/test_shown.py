@@ -211,7 +211,7 @@ def test_every_number_is_told_on_a_page_of_markdown() -> None:
         assert line in made
 
 
-def test_findings_are_counted_apart() -> None:
+def test_checks_are_counted_apart_from_claims() -> None:
     verdicts = [
         claim_verdict(id="toy.a"),
         claim_verdict(id="toy.b", verdict="undecided"),
